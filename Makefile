@@ -1,0 +1,54 @@
+# One environment, .venv, made from pinned constraints. `make demo` and `make test` start from nothing.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip
+# ONNX Runtime for the GPU where there is an NVIDIA driver, else for the CPU; never both.
+ORT := $(shell if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then echo gpu; else echo cpu; fi)
+# Where the CPU build of PyTorch is published; asked only if the configured indexes do not have it.
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+INSTALL := $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help install demo test test-fast check wheel-test bench clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
+
+install: .venv/.everything  ## .venv with everything that runs on this machine
+
+demo: .venv/.core  ## fetch, convert and verify the shipped detector; writes zoo-demo/
+	$(BIN)/zoo demo --out zoo-demo
+
+test: .venv/.everything  ## the whole suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q
+
+check: .venv/.everything  ## formatting, lint, strict types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p zoo
+	$(BIN)/mypy tests benchmarks
+
+wheel-test: .venv/.everything  ## build the wheel and run the suite against it, in an environment of its own
+	rm -rf build/wheel build/wheel-venv
+	$(PIP) wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(PYTHON) -m venv --system-site-packages build/wheel-venv
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > build/wheel/environment.pth
+	cp build/wheel/environment.pth "$$(build/wheel-venv/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")"
+	build/wheel-venv/bin/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
+	build/wheel-venv/bin/python -m pytest -q
+
+clean:           ## remove everything that make made
+	rm -rf .venv build zoo-demo *.egg-info .mypy_cache .pytest_cache .ruff_cache
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/.core: .venv/bin/python pyproject.toml constraints.txt
+	$(INSTALL) --editable '.[$(ORT)]'
+	mkdir -p build/types && ln -sfn ../.. build/types/zoo
+	touch $@
+
+.venv/.everything: .venv/.core
+	$(INSTALL) torch || $(INSTALL) --index-url $(TORCH_INDEX) torch
+	$(INSTALL) --editable '.[$(ORT),all,dev]'
+	touch $@
