@@ -7,6 +7,7 @@ PIP := $(BIN)/python -m pip
 ORT := $(shell if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then echo gpu; else echo cpu; fi)
 # Where the CPU build of PyTorch is published; asked only if the configured indexes do not have it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+ROOMS := $(patsubst %/__init__.py,%,$(wildcard */__init__.py))
 INSTALL := $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help install demo test test-fast check wheel-test bench clean
@@ -25,7 +26,7 @@ test: .venv/.everything  ## the whole suite
 check: .venv/.everything  ## formatting, lint, strict types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy -p zoo
+	$(BIN)/mypy $(ROOMS:%=-p zoo.%)
 	$(BIN)/mypy tests benchmarks
 
 wheel-test: .venv/.everything  ## build the wheel and run the suite against it, in an environment of its own
