@@ -11,7 +11,9 @@ import click
 from zoo.base.errors import ZooError
 
 # Subcommand → its one-line help. Each lives in `zoo.cli.<name>` as `command`.
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {
+    "doctor": "what is installed here, and what to do about what is missing",
+}
 
 
 class LazyGroup(click.Group):
