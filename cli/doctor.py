@@ -6,6 +6,7 @@ import json
 
 import click
 
+from zoo.base.errors import MissingBackend
 from zoo.pipeline.doctor import Finding, examine
 
 MARKS = {"ok": "[green]✓[/]", "missing": "[yellow]–[/]", "problem": "[red]✗[/]"}
@@ -13,7 +14,7 @@ MARKS = {"ok": "[green]✓[/]", "missing": "[yellow]–[/]", "problem": "[red]�
 
 @click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(as_json: bool) -> None:
+def command(as_json: bool) -> int:
     """Show the runtimes, versions and devices of this machine, and what to do about what is missing.
 
     Exit code 0, or 5 where something is installed but does not work.
@@ -26,7 +27,7 @@ def command(as_json: bool) -> None:
         click.echo(json.dumps([vars(finding) for finding in findings], indent=2))
     else:
         _print(findings)
-    raise SystemExit(5 if any(finding.state == "problem" for finding in findings) else 0)
+    return MissingBackend.exit_code if any(finding.state == "problem" for finding in findings) else 0
 
 
 def _print(findings: list[Finding]) -> None:

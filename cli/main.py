@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
+import os
 import sys
 from typing import NoReturn
 
 import click
 
-from zoo.base.errors import ZooError
+from zoo.base.errors import UsageError, ZooError
 
 # Subcommand → its one-line help. Each lives in `zoo.cli.<name>` as `command`.
 COMMANDS: dict[str, str] = {
@@ -28,6 +30,16 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"zoo.cli.{name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            close = difflib.get_close_matches(name, COMMANDS, n=1)
+            suggestion = f" Did you mean '{close[0]}'?" if close else ""
+            ctx.fail(f"No such command '{name}'.{suggestion}")
+        return super().resolve_command(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
@@ -42,14 +54,19 @@ def zoo() -> None:
 def main() -> NoReturn:
     """Run the command line; exit with the code of the error that ended it (130 when interrupted)."""
     try:
-        zoo.main(standalone_mode=False)
-        code = 0
-    except click.exceptions.Abort:
+        result = zoo.main(standalone_mode=False)
+        code = result if isinstance(result, int) else 0
+        sys.stdout.flush()
+    except (click.exceptions.Abort, KeyboardInterrupt):
         code = 130
     except click.ClickException as error:
         error.show()
-        code = 2
+        code = UsageError.exit_code
     except ZooError as error:
         click.echo(f"zoo: {error}", err=True)
         code = error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone (`zoo list | head`): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
     sys.exit(code)

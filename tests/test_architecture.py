@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,13 @@ def test_room_imports_only_what_it_may(room: str) -> None:
         for other in imported_rooms(path) - MAY_IMPORT[room] - {room}
     ]
     assert not wrong
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    folders = {path.parent.relative_to(ROOT) for room in MAY_IMPORT for path in (ROOT / room).rglob("__init__.py")}
+    packages = {"zoo", *(".".join(("zoo", *folder.parts)) for folder in folders)}
+    assert set(project["tool"]["setuptools"]["packages"]) == packages
 
 
 def test_no_python_at_the_root() -> None:

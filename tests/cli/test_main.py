@@ -1,0 +1,79 @@
+"""The command itself: help at once, exit codes that mean something, suggestions, no traceback for expected errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import click
+import pytest
+
+import zoo.cli.main as entry
+from zoo.base.errors import (
+    ConversionError,
+    FetchError,
+    MissingBackend,
+    UsageError,
+    VerificationError,
+    ZooError,
+)
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    """The exit code of `zoo ARGUMENTS` in this process."""
+    monkeypatch.setattr(sys, "argv", ["zoo", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        entry.main()
+    assert isinstance(stop.value.code, int)
+    return stop.value.code
+
+
+@pytest.mark.parametrize("name", entry.COMMANDS)
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    command = entry.LazyGroup().get_command(click.Context(entry.zoo), name)
+    assert command is not None
+    assert command.help and "Example" in command.help
+
+
+def test_help_lists_every_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "--help") == 0
+    output = capsys.readouterr().out
+    assert all(name in output for name in entry.COMMANDS)
+
+
+def test_a_wrong_command_is_a_usage_error(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(monkeypatch, "doctr") == 2
+    error = capsys.readouterr().err
+    assert "No such command 'doctr'. Did you mean 'doctor'?" in error
+    assert "Try 'zoo --help' for help." in error
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(VerificationError, 1), (UsageError, 2), (FetchError, 3), (ConversionError, 4), (MissingBackend, 5)],
+)
+def test_an_expected_error_is_one_message_and_its_code(
+    error: type[ZooError], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command("doctor")
+    def failing() -> None:
+        raise error("what is wrong", hint="what to do")
+
+    monkeypatch.setattr("zoo.cli.doctor.command", failing)
+    assert run(monkeypatch, "doctor") == code
+    assert capsys.readouterr().err == "zoo: what is wrong\nwhat to do\n"
+
+
+def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command("doctor")
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("zoo.cli.doctor.command", interrupted)
+    assert run(monkeypatch, "doctor") == 130
+
+
+def test_a_reader_that_leaves_early_is_told_nothing() -> None:
+    code = "import sys; sys.argv = ['zoo', '--help']; from zoo.cli.main import main; main()"
+    result = subprocess.run(["sh", "-c", f'"{sys.executable}" -c "{code}" | true'], capture_output=True, text=True)
+    assert result.stderr == ""
