@@ -1,0 +1,168 @@
+"""Reads ONNX files from anywhere: `read_graph` gives a checked `Graph`, or a ConversionError that says what is wrong.
+
+The file is memory-mapped: big initializers stay on disk and are mapped where they lie (see wire.py), so reading a
+model costs neither its weights' memory nor a copy of them. External data must lie in a plain file in the model's own
+folder, or below it, and inside that file's size. Nothing in a file is ever executed, followed or written.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import TensorProto, numpy_helper
+
+from zoo.base.errors import ConversionError
+from zoo.convert.onnx_graph.graph import Graph, checked_graph
+from zoo.convert.onnx_graph.wire import skeleton
+
+PROTOBUF_LIMIT = 1 << 31  # bytes; no protobuf message may be larger
+BROKEN = "the file is damaged or cut short: fetch or export it again, and compare its size and hash with the original"
+FOREIGN = {
+    b"<!DOCTYPE": "an HTML page",
+    b"<html": "an HTML page",
+    b"version https://git-lfs": "a git-lfs pointer, not the file it stands for",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "a gzip archive",
+}
+# Kinds of elements that numpy does not have as whole bytes in memory; onnx decodes them.
+PACKED = {TensorProto.UINT4, TensorProto.INT4, TensorProto.FLOAT4E2M1, TensorProto.STRING, TensorProto.UNDEFINED}
+
+
+def read_graph(path: Path) -> Graph:
+    """The model in the file `path`, checked; its big initializers are read-only views of the mapped file.
+
+    Raises ConversionError where the file is no ONNX model, is damaged, refers to data outside its folder, or is not a
+    graph that could run: see `checked_graph`.
+    """
+    return graph_of(read_model(path), path)
+
+
+def graph_of(model: onnx.ModelProto, path: Path | None = None) -> Graph:
+    """The checked graph of a model in memory. `path` is the file it came from: errors name it, and external data is
+    looked for beside it; without one a model with external data is refused.
+    """
+    return checked_graph(model, str(path or "the model"), _tensor_reader(path))
+
+
+def read_model(path: Path) -> onnx.ModelProto:
+    """Parse the file at `path` without its big initializers: those refer to their place in the file as external data.
+
+    Raises ConversionError where it is no ONNX model. The graph is not judged here; `read_graph` does both.
+    """
+    try:
+        size = path.stat().st_size
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ConversionError(f"{path} is not a file", hint="give the .onnx file itself")
+        if size == 0:
+            raise ConversionError(f"{path} is empty (0 bytes)", hint=BROKEN)
+        if size >= PROTOBUF_LIMIT:
+            raise ConversionError(
+                f"{path} has {size} bytes; an ONNX file must be smaller than {PROTOBUF_LIMIT}",
+                hint="keep the weights of a larger model as external data",
+            )
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            _refuse_foreign(path, data[:64].lstrip())
+            with memoryview(data) as view:
+                slim = skeleton(view, path.name)
+        model = onnx.ModelProto()
+        model.ParseFromString(slim)
+    except OSError as error:
+        raise ConversionError(f"{path} cannot be read: {error.strerror}", hint="check the path") from error
+    except (ValueError, DecodeError) as error:
+        raise ConversionError(f"{path} is not a whole ONNX model: {error}", hint=BROKEN) from error
+    if not model.HasField("graph") or not model.opset_import:
+        raise ConversionError(f"{path} is not an ONNX model: it has no graph or no opset", hint=BROKEN)
+    return model
+
+
+def _refuse_foreign(path: Path, head: bytes) -> None:
+    for start, kind in FOREIGN.items():
+        if head.lower().startswith(start.lower()):
+            raise ConversionError(f"{path} is not an ONNX model but {kind}", hint="fetch the file itself again")
+
+
+def _tensor_reader(path: Path | None) -> Callable[[TensorProto], np.ndarray]:
+    """A function that decodes a tensor of the model at `path`; it maps each file once and raises ValueError."""
+    maps: dict[str, np.ndarray] = {}
+
+    def read(tensor: TensorProto) -> np.ndarray:
+        dtype, shape = _described(tensor)
+        if tensor.data_location == TensorProto.EXTERNAL:
+            if path is None:
+                raise ValueError("its data lies in another file, and a model in memory has no folder")
+            entries = {entry.key: entry.value for entry in tensor.external_data}
+            location = entries.get("location", "")
+            if location not in maps:
+                maps[location] = _mapped(path, location)
+            return _slice(maps[location], entries, dtype, shape)
+        if tensor.data_type in PACKED or not tensor.HasField("raw_data"):
+            array = numpy_helper.to_array(tensor)
+        else:
+            array = _viewed(np.frombuffer(tensor.raw_data, np.uint8), dtype, shape)
+        if array.shape != shape:
+            raise ValueError(f"it has {array.size} elements, its shape is {list(shape)}")
+        return array
+
+    return read
+
+
+def _described(tensor: TensorProto) -> tuple[np.dtype, tuple[int, ...]]:
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    except KeyError:
+        raise ValueError(f"unknown data type {tensor.data_type}") from None
+    if any(size < 0 for size in tensor.dims):
+        raise ValueError(f"negative size in its shape {list(tensor.dims)}")
+    if tensor.HasField("segment"):
+        raise ValueError("it is stored in segments, which nobody writes")
+    return np.dtype(dtype), tuple(tensor.dims)
+
+
+def _mapped(model: Path, location: str) -> np.ndarray:
+    """The bytes of an external data file, mapped. It must be an ordinary file below the model's folder."""
+    parts = PurePosixPath(location).parts
+    if not parts or "\\" in location or ":" in location or location.startswith("/") or ".." in parts:
+        raise ValueError(f"its data lies outside the model's folder: {location!r}")
+    file = model.parent
+    for part in parts:
+        file = file / part
+        if file.is_symlink() and file != model:
+            raise ValueError(f"its data lies behind a symbolic link: {location!r}")
+    flags = os.O_RDONLY | (0 if file == model else getattr(os, "O_NOFOLLOW", 0)) | getattr(os, "O_BINARY", 0)
+    handle = os.open(file, flags)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"its data is not in an ordinary file: {location!r}")
+        if status.st_nlink > 1 and file != model:
+            raise ValueError(f"its data file {location!r} has a second name (a hard link) that may lie elsewhere")
+        if status.st_size == 0:
+            return np.zeros(0, np.uint8)
+        return np.frombuffer(mmap.mmap(handle, 0, access=mmap.ACCESS_READ), np.uint8)
+    finally:
+        os.close(handle)
+
+
+def _slice(data: np.ndarray, entries: dict[str, str], dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    offset = int(entries.get("offset", "0") or "0")
+    length = int(entries.get("length", "0") or "0") or data.size - offset
+    if offset < 0 or length < 0 or offset + length > data.size:
+        raise ValueError(f"its data ends at byte {offset + length} of a file of {data.size} bytes")
+    return _viewed(data[offset : offset + length], dtype, shape)
+
+
+def _viewed(data: np.ndarray, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """`data` (bytes, little-endian) as an array, without a copy. An explicit check: numpy would guess a size."""
+    count = 1
+    for size in shape:
+        count *= size
+    if count * dtype.itemsize != data.size:
+        raise ValueError(f"it has {data.size} bytes, its shape {list(shape)} of {dtype} needs {count * dtype.itemsize}")
+    return np.frombuffer(data.data, dtype).reshape(shape) if count else np.zeros(shape, dtype)
