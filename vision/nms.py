@@ -1,0 +1,108 @@
+"""Darknet's detections from decoded boxes and scores: threshold, then non-maximum suppression class by class (box.c).
+
+The three kinds of the key `nms_kind` in [yolo]:
+
+- ``default``: a box falls to a better one of its class if their IoU exceeds the limit;
+- ``greedynms``: the same with DIoU, IoU − (d / c) ** 0.6 (d: squared distance of the centres, c: squared diagonal of
+  the smallest box around both); the exponent does not follow `beta_nms`;
+- ``diounms``: DIoU with the exponent `beta_nms`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.base.errors import UsageError
+
+Array = NDArray[np.floating[Any]]
+
+GREEDY_BETA = 0.6
+
+
+@dataclass(frozen=True)
+class Detections:
+    """K detections of one picture, best first: `boxes` [K, 4] (centre x, y, width, height, as they were given),
+    `scores` [K], `classes` [K] (0-based)."""
+
+    boxes: Array
+    scores: Array
+    classes: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+def box_iou(box: Array, others: Array) -> Array:
+    """Intersection over union of `box` [4] with each of `others` [K, 4]; 0 where they only touch or one is empty."""
+    lower = np.maximum(box[:2] - box[2:] / 2, others[:, :2] - others[:, 2:] / 2)
+    upper = np.minimum(box[:2] + box[2:] / 2, others[:, :2] + others[:, 2:] / 2)
+    sides = upper - lower
+    common = np.where((sides < 0).any(axis=1), 0, sides[:, 0] * sides[:, 1])
+    union = box[2] * box[3] + others[:, 2] * others[:, 3] - common
+    result: Array = np.divide(common, union, out=np.zeros_like(common), where=(common != 0) & (union != 0))
+    return result
+
+
+def box_diou(box: Array, others: Array, beta: float) -> Array:
+    """box_iou less (d / c) ** beta; without the second term where both boxes are the same point."""
+    lower = np.minimum(box[:2] - box[2:] / 2, others[:, :2] - others[:, 2:] / 2)
+    upper = np.maximum(box[:2] + box[2:] / 2, others[:, :2] + others[:, 2:] / 2)
+    diagonal = ((upper - lower) ** 2).sum(axis=1)
+    distance = ((box[:2] - others[:, :2]) ** 2).sum(axis=1)
+    share = np.divide(distance, diagonal, out=np.zeros_like(distance), where=diagonal != 0)
+    result: Array = box_iou(box, others) - share ** share.dtype.type(beta)
+    return result
+
+
+# nms_kind → how alike two boxes are, given beta_nms.
+LIKENESS: dict[str, Callable[[Array, Array, float], Array]] = {
+    "default": lambda box, others, beta: box_iou(box, others),
+    "greedynms": lambda box, others, beta: box_diou(box, others, GREEDY_BETA),
+    "diounms": box_diou,
+}
+
+
+def detect(
+    boxes: Array,
+    scores: Array,
+    *,
+    threshold: float = 0.25,
+    iou: float = 0.45,
+    kind: str = "default",
+    beta: float = 0.6,
+) -> Detections:
+    """The detections of one picture, as Darknet finds them.
+
+    `boxes` [B, 4] (centre x, y, width, height in any unit), `scores` [B, C]; a score counts if it is greater than
+    `threshold`, a box falls if its likeness to a better one of its class is greater than `iou`. Ties keep the order
+    of the boxes. Raises UsageError for an unknown `kind`.
+    """
+    if kind not in LIKENESS:
+        raise UsageError(f"unknown kind of non-maximum suppression {kind!r}; known are {', '.join(LIKENESS)}")
+    places, classes = np.nonzero(scores > threshold)
+    order = np.argsort(-scores[places, classes], kind="stable")
+    places, classes = places[order], classes[order]
+    kept = np.zeros(len(places), bool)
+    for label in np.unique(classes):
+        members = np.flatnonzero(classes == label)
+        kept[members[_suppress(boxes[places[members]], iou, LIKENESS[kind], beta)]] = True
+    places, classes = places[kept], classes[kept]
+    return Detections(boxes[places], scores[places, classes], classes.astype(np.int64))
+
+
+def _suppress(
+    boxes: Array, limit: float, likeness: Callable[[Array, Array, float], Array], beta: float
+) -> NDArray[np.intp]:
+    """The positions of those of `boxes` (best first) that no better kept box suppresses."""
+    waiting = np.arange(len(boxes))
+    kept = []
+    while len(waiting):
+        best, waiting = waiting[0], waiting[1:]
+        kept.append(best)
+        waiting = waiting[~(likeness(boxes[best], boxes[waiting], beta) > limit)]
+    return np.array(kept, np.intp)

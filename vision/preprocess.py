@@ -1,0 +1,142 @@
+"""A picture → the input of a Darknet network, by Darknet's own rules (image.c), and boxes back to the picture.
+
+Resizing is bilinear with aligned corners in float32, first along the rows, then along the columns; it is not the
+half-pixel rule of OpenCV, Pillow or TensorFlow. Arrays are float32 [C, H, W], RGB, 0..1. Draws nothing.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from zoo.base.errors import UsageError
+
+Array = NDArray[np.float32]
+Fit = Literal["stretch", "letterbox"]
+
+GREY = np.float32(0.5)  # what Darknet fills the letterbox with
+MAX_PIXELS = 100_000_000  # 300 MB decoded; a larger picture is refused before it is decoded
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a picture lies inside the network input, in pixels of that input: `left`, `top`, `width`, `height`.
+
+    The integers are where Darknet pastes the picture; `undo` uses the exact middle, as Darknet's correction does.
+    """
+
+    network_width: int
+    network_height: int
+    width: int
+    height: int
+
+    @property
+    def left(self) -> int:
+        return (self.network_width - self.width) // 2
+
+    @property
+    def top(self) -> int:
+        return (self.network_height - self.height) // 2
+
+    def undo(self, boxes: NDArray[Any]) -> NDArray[Any]:
+        """Boxes [..., 4] (centre x, y, width, height relative to the network input) relative to the picture."""
+        network = np.array([self.network_width, self.network_height], boxes.dtype)
+        inside = np.array([self.width, self.height], boxes.dtype)
+        centre = (boxes[..., :2] - (network - inside) / 2 / network) / (inside / network)
+        return np.concatenate([centre, boxes[..., 2:] * (network / inside)], axis=-1)
+
+
+def load_picture(path: Path) -> Array:
+    """Decode a picture file to float32 [3, H, W], RGB, 0..1.
+
+    Grey pictures become RGB, transparency is dropped, as in Darknet. JPEG pixels can differ from Darknet's by a few
+    of 255 levels: its decoder (stb_image) and Pillow's (libjpeg) round and upsample the colours differently. Raises
+    UsageError where the file is missing, not a picture, broken, or larger than `MAX_PIXELS`.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
+            if picture.width * picture.height > MAX_PIXELS:
+                raise UsageError(
+                    f"{path.name}: expected a picture of at most {MAX_PIXELS} pixels, "
+                    f"found {picture.width} × {picture.height}",
+                    hint="scale it down first; a network sees a few hundred pixels in each direction",
+                )
+            pixels = np.asarray(_eight_bits(picture).convert("RGB"), np.float32)
+    except UnidentifiedImageError as error:
+        raise UsageError(f"{path.name}: expected a picture (JPEG, PNG, …), found something else") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UsageError(f"cannot read the picture {path}: {error}") from error
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)) / np.float32(255)
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    """16-bit grey scaled to 8 bits by its upper byte, as stb_image does; Pillow's own conversion would clip it."""
+    if not picture.mode.startswith("I"):
+        return picture
+    return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+
+
+def resize(picture: Array, width: int, height: int) -> Array:
+    """Darknet's resize_image: [C, H, W] → [C, height, width], float32 at every step as in C."""
+    if picture.shape[1:] == (height, width):
+        return picture.copy()
+    left, across = _positions(picture.shape[2], width)
+    columns = (1 - across) * picture[:, :, left]
+    inner = slice(0, width - 1)  # the last column is copied
+    if picture.shape[2] > 1:
+        columns[:, :, inner] += across[inner] * picture[:, :, left[inner] + 1]
+    columns[:, :, -1] = picture[:, :, -1]
+    if picture.shape[2] == 1:
+        columns[:] = picture
+    upper, down = _positions(picture.shape[1], height)
+    rows = (1 - down)[:, None] * columns[:, upper]
+    if picture.shape[1] > 1:
+        # The last row takes from one row only: nearly black where rounding puts it just before the picture's last.
+        inner = slice(0, height - 1)
+        rows[:, inner] += down[inner, None] * columns[:, upper[inner] + 1]
+    return rows
+
+
+def _positions(old: int, new: int) -> tuple[NDArray[np.intp], Array]:
+    """For each new cell the old cell before it, and how far behind that it lies (0..1), corners aligned."""
+    if new == 1:
+        return np.zeros(1, np.intp), np.zeros(1, np.float32)
+    exact = np.arange(new, dtype=np.float32) * (np.float32(old - 1) / np.float32(new - 1))
+    before = exact.astype(np.intp)
+    return before, exact - before.astype(np.float32)
+
+
+def place(width: int, height: int, network_width: int, network_height: int, fit: Fit) -> Placement:
+    """Where a picture of `width` × `height` goes: the whole input, or, letterboxed, as much as keeps its shape."""
+    inner_width, inner_height = network_width, network_height
+    if fit == "letterbox":
+        if np.float32(network_width) / np.float32(width) < np.float32(network_height) / np.float32(height):
+            inner_height = height * network_width // width
+        else:
+            inner_width = width * network_height // height
+    return Placement(network_width, network_height, inner_width, inner_height)
+
+
+def preprocess(picture: Array, network_width: int, network_height: int, fit: Fit) -> tuple[Array, Placement]:
+    """[3, H, W] → float32 [1, 3, network_height, network_width] and where the picture lies in it.
+
+    AlexeyAB's programs stretch unless asked, pjreddie's always letterbox (with 0.5 grey).
+    """
+    placement = place(picture.shape[2], picture.shape[1], network_width, network_height, fit)
+    if placement.width < 1 or placement.height < 1:
+        raise UsageError(
+            f"a picture of {picture.shape[2]} × {picture.shape[1]} cannot be letterboxed into "
+            f"{network_width} × {network_height}: less than one pixel would be left",
+            hint="stretch it instead, or crop it",
+        )
+    resized = resize(picture, placement.width, placement.height)
+    output = np.full((1, len(picture), network_height, network_width), GREY, np.float32)
+    rows = slice(placement.top, placement.top + placement.height)
+    output[0, :, rows, placement.left : placement.left + placement.width] = resized
+    return output, placement
