@@ -77,21 +77,19 @@ def region_flat(x: Array, anchors: int, use_softmax: bool, tree_groups: Sequence
     return output.reshape(x.shape)
 
 
-def region_maps(x: Array, anchors: int, use_softmax: bool, tree_groups: Sequence[int], background: bool) -> Array:
+def region_maps(x: Array, anchors: int, use_softmax: bool, tree_groups: Sequence[int]) -> Array:
     """P's region: stays [anchors · (4 + 1 + classes), H, W]. Logistic on x, y and the objectness, softmax over the
-    classes, logistic where there is none. With `background` the objectness is raw and one more class of the softmax.
+    classes, logistic where there is none.
 
-    The groups of a tree follow P's CUDA code: its CPU code mixes cells and classes and reads past the end.
+    The groups of a tree follow P's CUDA code: its CPU code mixes cells and classes and divides by 0.
     """
     output = x.reshape(len(x), anchors, -1, *x.shape[2:]).copy()
     output[:, :, :2] = logistic(output[:, :, :2])
-    if not background:
-        output[:, :, 4] = logistic(output[:, :, 4])
+    output[:, :, 4] = logistic(output[:, :, 4])
     if tree_groups:
         output[:, :, 5:] = softmax_chunks(output[:, :, 5:], tree_groups, axis=2)
     elif use_softmax:
-        first = 4 if background else 5
-        output[:, :, first:] = softmax(output[:, :, first:], axis=2)
+        output[:, :, 5:] = softmax(output[:, :, 5:], axis=2)
     else:
         output[:, :, 5:] = logistic(output[:, :, 5:])
     return output.reshape(x.shape)

@@ -72,10 +72,19 @@ def convolve(
     return output
 
 
-def flat_rows(x: Array, height: int, width: int) -> Array:
-    """What P's 1×1 convolution reads with a stride: the map's memory, channel c from c · H' · W' on."""
-    channels = x.shape[1]
-    return x.reshape(len(x), -1)[:, : channels * height * width].reshape(len(x), channels, height, width)
+def deconvolve(x: Array, kernel: Array, *, stride: int, padding: int) -> Array:
+    """Transposed convolution: each cell of [N, C, H, W] adds its multiple of `kernel` [C, filters, k, k];
+    H' = (H − 1) · stride + k − 2 · padding."""
+    images, _, height, width = x.shape
+    _, filters, size, _ = kernel.shape
+    matrix = kernel.astype(x.dtype, copy=False)
+    canvas = np.zeros((images, filters, (height - 1) * stride + size, (width - 1) * stride + size), x.dtype)
+    for row in range(size):
+        for column in range(size):
+            part = np.einsum("nchw,cf->nfhw", x, matrix[:, :, row, column], optimize=True)
+            rows = slice(row, row + (height - 1) * stride + 1, stride)
+            canvas[:, :, rows, column : column + (width - 1) * stride + 1 : stride] += part
+    return canvas[:, :, padding : canvas.shape[2] - padding, padding : canvas.shape[3] - padding]
 
 
 def binarize_kernel(kernel: Array) -> Array:
@@ -105,12 +114,11 @@ def connect(x: Array, kernel: Array) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def locally_connect(x: Array, kernel: Array, *, stride: int, padding: int, shape: tuple[int, int]) -> Array:
-    """A convolution with weights of its own at each place: `kernel` [H' · W', filters, C, k, k] → [N, filters, H', W'].
-
-    `shape` is (H', W').
-    """
-    places, filters, channels, size, _ = kernel.shape
+def locally_connect(x: Array, kernel: Array, *, stride: int, padding: int) -> Array:
+    """A convolution with weights of its own at each place: [N, C, H, W] with `kernel` [H', W', filters, C, k, k] →
+    [N, filters, H', W']; `padding` zeros on each side."""
+    *shape, filters, channels, size, _ = kernel.shape
+    places = shape[0] * shape[1]
     x = np.pad(x, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
     taps = sliding_window_view(x, (size, size), axis=(2, 3))[:, :, ::stride, ::stride]
     columns = taps.transpose(2, 3, 1, 4, 5, 0).reshape(places, channels * size * size, len(x))

@@ -26,21 +26,29 @@ def rnn_step(x: Array, state: Array, cells: Cells, keep: bool) -> tuple[Array, A
     return cells["output"](following), following
 
 
-def gru_step(x: Array, state: Array, cells: Cells, tanh: bool) -> tuple[Array, Array]:
-    """(output, new state), which are the same; `u…` act on the input, `w…` on the state.
+def gru_step(x: Array, state: Array, cells: Cells, tanh: bool) -> Array:
+    """The new state, which is the output; `i…` act on the input, `s…` on the state.
 
     The candidate is a logistic, unless P's key tanh=1 is set; the update gate weighs the *old* state.
     """
-    update = logistic(cells["wz"](state) + cells["uz"](x))
-    reset = logistic(cells["wr"](state) + cells["ur"](x))
-    sum_ = cells["uh"](x) + cells["wh"](reset * state)
-    candidate = np.tanh(sum_) if tanh else logistic(sum_)
-    following = update * state + (1 - update) * candidate
-    return following, following
+    update = logistic(cells["sz"](state) + cells["iz"](x))
+    reset = logistic(cells["sr"](state) + cells["ir"](x))
+    total = cells["ih"](x) + cells["sh"](reset * state)
+    candidate = np.tanh(total) if tanh else logistic(total)
+    return update * state + (1 - update) * candidate
 
 
 def lstm_step(x: Array, hidden: Array, cell: Array, cells: Cells) -> tuple[Array, Array]:
-    """(new hidden state, which is the output, and new cell state); `u…` act on the input, `w…` on the hidden state."""
-    forget, enter, leave = (logistic(cells[f"w{gate}"](hidden) + cells[f"u{gate}"](x)) for gate in "fio")
-    cell = cell * forget + enter * np.tanh(cells["wg"](hidden) + cells["ug"](x))
-    return leave * np.tanh(cell), cell
+    """(new hidden state, which is the output, and new cell state) of lstm and conv_lstm.
+
+    `u…` act on the input, `w…` on the hidden state; with peepholes `vf` and `vi` on the old cell state, `vo` on the
+    new one.
+    """
+
+    def gate(name: str, seen: Array) -> Array:
+        total = cells[f"w{name}"](hidden) + cells[f"u{name}"](x)
+        return total + cells[f"v{name}"](seen) if f"v{name}" in cells else total
+
+    following = cell * logistic(gate("f", cell)) + logistic(gate("i", cell)) * np.tanh(gate("g", cell))
+    output: Array = logistic(gate("o", following)) * np.tanh(following)
+    return output, following

@@ -116,6 +116,12 @@ def flatten_channels(x: Array, reverse: bool) -> Array:
     return cells.transpose(0, 2, 1).reshape(x.shape)
 
 
+def unit_channels(x: Array) -> Array:
+    """P's [l2norm]: each place's channels divided by their Euclidean norm."""
+    result: Array = x / np.sqrt((x * x).sum(axis=1, keepdims=True))
+    return result
+
+
 def crop(x: Array, height: int, width: int, adjust: bool) -> Array:
     """The centre of the map; `adjust` maps 0..1 to −1..1."""
     top, left = (x.shape[2] - height) // 2, (x.shape[3] - width) // 2
