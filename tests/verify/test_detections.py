@@ -1,0 +1,114 @@
+"""Matching of detections: ties and borderline cases are told apart from errors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from zoo.verify.detections import Candidates, Limits, Suppression, match
+from zoo.verify.runtimes.protocol import Array
+from zoo.vision.nms import Detections
+
+SUPPRESSION = Suppression(threshold=0.25, iou=0.45, kind="default", beta=0.6)
+LIMITS = Limits(score=1e-4, box=1e-5)
+
+
+def candidates(boxes: list[list[float]], scores: list[list[float]]) -> Candidates:
+    return Candidates(np.array(boxes), np.array(scores))
+
+
+def shifted(first: Candidates, scores: Array | float = 0.0, boxes: Array | float = 0.0) -> Candidates:
+    return Candidates(first.boxes + boxes, first.scores + scores)
+
+
+TWO = candidates([[0.3, 0.3, 0.2, 0.2], [0.7, 0.7, 0.2, 0.3]], [[0.9, 0.0], [0.0, 0.6]])
+
+
+def reasons(truth: Candidates, found: Candidates | Detections, suppression: Suppression = SUPPRESSION) -> list[str]:
+    """Of everything unmatched, on both sides."""
+    detections = suppression(found) if isinstance(found, Candidates) else found
+    outcome = match(detections, truth, suppression, LIMITS)
+    return [reason for _, reason in (*outcome.only_reference, *outcome.only_candidate)]
+
+
+def test_equal_detections_match() -> None:
+    outcome = match(SUPPRESSION(TWO), TWO, SUPPRESSION, LIMITS)
+    assert [(pair.reference, pair.candidate, pair.excess) for pair in outcome.pairs] == [(0, 0, ""), (1, 1, "")]
+    assert (outcome.only_reference, outcome.only_candidate) == ((), ())
+
+
+def test_another_order_is_no_difference() -> None:
+    found = SUPPRESSION(TWO)
+    turned = Detections(found.boxes[::-1], found.scores[::-1], found.classes[::-1])
+    assert reasons(TWO, turned) == []
+
+
+def test_a_score_or_box_beyond_the_tolerance_is_named() -> None:
+    excess = [pair.excess for pair in match(SUPPRESSION(shifted(TWO, -1e-3)), TWO, SUPPRESSION, LIMITS).pairs]
+    assert all("score off by -0.001" in text for text in excess)
+    moved = match(SUPPRESSION(shifted(TWO, boxes=1e-3)), TWO, SUPPRESSION, LIMITS).pairs
+    assert all("overlap" in pair.excess for pair in moved)
+    within = match(SUPPRESSION(shifted(TWO, 5e-5, 5e-6)), TWO, SUPPRESSION, LIMITS).pairs
+    assert [pair.excess for pair in within] == ["", ""]
+
+
+def test_a_missing_or_surplus_detection_is_an_error() -> None:
+    one = Candidates(TWO.boxes[:1], TWO.scores[:1])
+    assert reasons(TWO, one) == [""]
+    assert reasons(one, TWO) == [""]
+
+
+def test_another_class_is_an_error_on_both_sides() -> None:
+    found = SUPPRESSION(TWO)
+    assert reasons(TWO, replace(found, classes=found.classes + 1)) == ["", "", "", ""]
+
+
+def test_a_score_at_the_threshold_is_borderline_in_both_directions() -> None:
+    above = candidates([[0.3, 0.3, 0.2, 0.2]], [[0.25001]])
+    below = candidates([[0.3, 0.3, 0.2, 0.2]], [[0.24999]])
+    assert reasons(above, below) == ["score at the threshold"]
+    assert reasons(below, above) == ["score at the threshold"]
+
+
+TIE = ["a tie, or an overlap at the limit of the suppression"]
+
+
+def test_a_tie_between_two_boxes_of_one_thing_is_borderline() -> None:
+    boxes = [[0.50, 0.5, 0.2, 0.2], [0.55, 0.5, 0.3, 0.2]]
+    first, second = candidates(boxes, [[0.60001], [0.6]]), candidates(boxes, [[0.6], [0.60001]])
+    assert reasons(first, second) == TIE * 2
+    assert match(SUPPRESSION(second), first, SUPPRESSION, LIMITS).pairs == ()
+
+
+def test_a_tie_between_boxes_that_hardly_overlap_is_borderline() -> None:
+    boxes = [[0.50, 0.5, 0.2, 0.2], [0.55, 0.5, 0.4, 0.25]]
+    low = replace(SUPPRESSION, iou=0.2)
+    first, second = candidates(boxes, [[0.60001], [0.6]]), candidates(boxes, [[0.6], [0.60001]])
+    assert reasons(first, second, low) == TIE * 2
+
+
+def test_another_box_of_one_thing_without_a_tie_is_an_error() -> None:
+    boxes = [[0.50, 0.5, 0.2, 0.2], [0.55, 0.5, 0.3, 0.2]]
+    first, second = candidates(boxes, [[0.7], [0.6]]), candidates(boxes, [[0.6], [0.7]])
+    (pair,) = match(SUPPRESSION(second), first, SUPPRESSION, LIMITS).pairs
+    assert "overlap" in pair.excess
+
+
+def test_an_overlap_at_the_limit_is_borderline() -> None:
+    width = 0.2
+    offset = width * (1 - 0.45) / (1 + 0.45)  # the IoU of two such boxes is 0.45 exactly
+    near = candidates([[0.5, 0.5, width, 0.2], [0.5 + offset - 1e-6, 0.5, width, 0.2]], [[0.9], [0.8]])
+    apart = candidates([[0.5, 0.5, width, 0.2], [0.5 + offset + 1e-6, 0.5, width, 0.2]], [[0.9], [0.8]])
+    assert len(SUPPRESSION(near)) == 1
+    assert len(SUPPRESSION(apart)) == 2
+    assert reasons(near, apart) == TIE
+    assert reasons(apart, near) == TIE
+
+
+def test_another_limit_or_kind_of_suppression_is_an_error() -> None:
+    boxes = [[0.5, 0.5, 0.2, 0.2], [0.54, 0.5, 0.2, 0.2]]
+    truth = candidates(boxes, [[0.9], [0.8]])
+    loose = replace(SUPPRESSION, iou=0.9)(truth)
+    assert len(loose) == 2
+    assert reasons(truth, loose) == [""]

@@ -1,0 +1,95 @@
+"""The statistics of speed, on simulated clocks: no test here depends on how fast this machine is."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from zoo.verify import speed
+from zoo.verify.runtimes.protocol import Array
+from zoo.verify.speed import Effort, compare_times, is_stable, measure, median_interval, warm_up
+
+NOTHING = Effort(seconds=0.0, runs=7, warm_up=0.0)
+
+
+class Clock:
+    """perf_counter whose time passes only when a call says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(time, "perf_counter_ns", lambda: int(self.now * 1e9))
+
+    def takes(self, *durations: float) -> speed.Call:
+        """A call that takes these times, the last one for ever."""
+        left = list(durations)
+
+        def call() -> None:
+            self.now += left.pop(0) if len(left) > 1 else left[0]
+
+        return call
+
+
+def test_measure_runs_at_least_so_often_and_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    assert len(measure(clock.takes(10.0), Effort(3.0, 100, 0))) == 100
+    assert len(measure(clock.takes(0.015625), Effort(3.0, 100, 0))) == 192
+    np.testing.assert_allclose(measure(clock.takes(1.0, 2.0, 3.0), Effort(0, 3, 0)), [1, 2, 3])
+
+
+def test_warm_up_ends_when_times_are_stable_or_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    assert warm_up(clock.takes(*[0.1] * 5, 0.01), Effort(0, 0, 10)) == 13
+    assert not is_stable([0.1] * 5 + [0.05] * 5)
+    clock = Clock(monkeypatch)
+    assert warm_up(clock.takes(*[2.0**-n for n in range(60)]), Effort(0, 0, 1.99)) < 12
+
+
+def test_the_interval_holds_the_true_median_in_about_95_of_100_series() -> None:
+    inside = 0
+    for seed in range(200):
+        series = np.random.default_rng(seed).lognormal(0, 0.1, 120)
+        interval = median_interval(series, seed)
+        assert interval.low <= interval.value <= interval.high
+        inside += interval.low <= 1 <= interval.high
+    assert 180 <= inside <= 200
+
+
+def drifting(random: np.random.Generator, rounds: int = 150) -> Array:
+    """Times of a machine whose clock wanders: neighbours are alike."""
+    walk = np.cumsum(random.normal(0, 0.01, rounds))
+    return np.exp(walk[:, None] + random.normal(0, 0.05, (rounds, 2)))
+
+
+def test_a_model_against_itself_shows_no_difference() -> None:
+    differs = sum(compare_times(drifting(np.random.default_rng(seed)), seed).differs for seed in range(200))
+    assert differs <= 10
+
+
+def test_a_tenth_slower_is_found_and_measured() -> None:
+    for seed in range(20):
+        rounds = drifting(np.random.default_rng(seed))
+        rounds[:, 1] *= 1.1
+        comparison = compare_times(rounds, seed)
+        assert comparison.differs
+        assert comparison.ratio.value == pytest.approx(1.1, rel=0.03)
+
+
+def test_compare_speed_swaps_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    order: list[str] = []
+    tick = clock.takes(0.5)
+
+    def call(name: str) -> speed.Call:
+        def run() -> None:
+            order.append(name)
+            tick()
+
+        return run
+
+    comparison = speed.compare_speed(call("a"), call("b"), NOTHING)
+    assert order[-8:] == ["a", "b", "b", "a", "a", "b", "b", "a"] or order[-8:] == ["b", "a", "a", "b"] * 2
+    assert comparison.rounds == 7
+    assert not comparison.differs

@@ -1,0 +1,148 @@
+"""Runs a candidate on every sample, alone and in batches, and compares each output with the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from zoo.base.artifact import Artifact, TensorSpec
+from zoo.verify.inputs import Sample, stack
+from zoo.verify.noise import Bounds, judge_difference, judge_truth, noise_floor, times_floor
+from zoo.verify.result import Measurement, OutputResult
+from zoo.verify.runtimes.protocol import Array, Runner
+from zoo.verify.tensors import compare
+from zoo.verify.truth import Observation
+from zoo.verify.verdict import PASS, Judgement, worst
+
+Batch = tuple[int, ...]
+"""Positions of samples that run together."""
+
+
+@dataclass(frozen=True)
+class CandidateRun:
+    """What the candidate gave for one sample, cut out of the batch in which it ran."""
+
+    sample: int
+    batch: int
+    outputs: dict[str, Array]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything that is judged: the samples, the reference on each, the candidate on each in every batch, and the
+    noise floor of every tensor with the margin above it."""
+
+    samples: Sequence[Sample]
+    observations: Sequence[Observation]
+    runs: Sequence[CandidateRun]
+    floors: Mapping[str, Bounds]
+    margin: float
+
+
+def plan(samples: int, sizes: Sequence[int]) -> list[Batch]:
+    """Which samples run together. In each batch of several the samples differ and stand in another order than alone.
+
+    Every sample is in a batch of each size; the last batch is filled up from the start.
+    """
+    batches: list[Batch] = []
+    for size in sizes:
+        order = list(range(samples)) if size == 1 else list(range(samples))[::-1]
+        starts = range(0, samples, size)
+        batches += [tuple(order[(start + offset) % samples] for offset in range(size)) for start in starts]
+    return batches
+
+
+def run_candidate(runner: Runner, samples: Sequence[Sample], batches: Sequence[Batch]) -> list[CandidateRun]:
+    """Run every batch and cut the outputs into samples."""
+    runs = []
+    for batch in batches:
+        outputs = runner.run(stack([samples[position] for position in batch]))
+        runs += [
+            CandidateRun(sample, len(batch), cut(outputs, place, len(batch))) for place, sample in enumerate(batch)
+        ]
+    return runs
+
+
+def cut(outputs: dict[str, Array], place: int, batch: int) -> dict[str, Array]:
+    """One sample's part of the outputs. An output without the batch as its first dimension is left whole."""
+    return {
+        name: array[place : place + 1] if array.ndim and array.shape[0] == batch else array
+        for name, array in outputs.items()
+    }
+
+
+def floors(observations: Sequence[Observation]) -> dict[str, Bounds]:
+    """The noise floor of every tensor that the reference gives."""
+    return {
+        name: noise_floor(
+            [compare(noise[name], seen.truth[name]) for seen in observations for noise in seen.noise],
+            [seen.truth[name] for seen in observations],
+        )
+        for name in observations[0].truth
+    }
+
+
+def judge_output(name: str, evidence: Evidence) -> OutputResult:
+    """Compare one output over all runs."""
+    floor, margin = evidence.floors[name], evidence.margin
+    measurements = []
+    for run in evidence.runs:
+        difference = compare(run.outputs[name], evidence.observations[run.sample].truth[name])
+        judgement = judge_difference(difference, floor, margin)
+        times = times_floor(difference, floor)
+        measurements.append(Measurement(evidence.samples[run.sample].name, run.batch, difference, times, judgement))
+    truth = judge_truth([seen.truth[name] for seen in evidence.observations], floor.times(margin))
+    return over_measurements(name, measurements, truth, floor, margin)
+
+
+def over_measurements(
+    name: str, measurements: Sequence[Measurement], truth: Judgement, floor: Bounds, margin: float
+) -> OutputResult:
+    """The verdict on an output from its measurements and from what its truth could prove."""
+    named = [
+        Judgement(m.judgement.verdict, f"{m.sample} (batch {m.batch}): {m.judgement.reason}")
+        for m in measurements
+        if m.judgement.verdict != PASS
+    ]
+    judgement = worst([*named, truth])
+    times = [m.times_floor for m in measurements]
+    known = [value for value in times if value is not None]
+    just_passes = max(known) if known and len(known) == len(times) else None
+    return OutputResult(name, judgement, truth, floor, margin, just_passes, tuple(measurements))
+
+
+def contract(runner: Runner, names: Sequence[str], artifact: Artifact) -> str:
+    """What is wrong with the model's inputs and outputs, "" if nothing: outputs that the reference does not have or
+    that are missing, and anything that is not as the manifest says."""
+    given = [spec.name for spec in runner.outputs]
+    missing, extra = [n for n in names if n not in given], [n for n in given if n not in names]
+    if missing or extra:
+        parts = [f"{what} {', '.join(which)}" for what, which in (("lacks", missing), ("also has", extra)) if which]
+        return f"outputs: the model {' and '.join(parts)}; expected {', '.join(names)}"
+    for kind, found, declared in (
+        ("input", runner.inputs, artifact.inputs),
+        ("output", runner.outputs, artifact.outputs),
+    ):
+        problem = _declared(kind, {spec.name: spec for spec in found}, declared)
+        if problem:
+            return problem
+    return ""
+
+
+def _declared(kind: str, found: Mapping[str, TensorSpec], declared: Sequence[TensorSpec]) -> str:
+    for spec in declared:
+        real = found.get(spec.name)
+        if not real:
+            return f"{kind} {spec.name}: in the manifest, but not in the model"
+        if real.dtype != spec.dtype or not _fits(real.shape, spec.shape):
+            says = f"{spec.dtype} {list(spec.shape)}"
+            return f"{kind} {spec.name}: the model says {real.dtype} {list(real.shape)}, its manifest {says}"
+    return ""
+
+
+def _fits(a: Sequence[int | str], b: Sequence[int | str]) -> bool:
+    """True where two shapes agree in rank and in every dimension that both fix. A runtime that knows nothing
+    about a shape gives ()."""
+    return not a or (
+        len(a) == len(b) and all(x == y for x, y in zip(a, b, strict=True) if isinstance(x, int) and isinstance(y, int))
+    )

@@ -1,0 +1,1 @@
+"""Reports of verifications, one file for each form. They show what `zoo.verify.result` holds and judge nothing."""

@@ -1,0 +1,104 @@
+"""Reports as tables on the terminal, with a one-line verdict under each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from zoo.verify.result import DetectionResult, OutputResult, Report, SpeedResult, summary
+
+STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
+
+
+def show(reports: Sequence[Report], console: Console) -> None:
+    """Print every report, then, for more than one, a table of all."""
+    for report in reports:
+        console.print(_one(report))
+    if len(reports) > 1:
+        console.print(_matrix(reports))
+
+
+def _one(report: Report) -> Group:
+    parts: list[Table | Text] = []
+    if report.outputs:
+        parts.append(_outputs(report.outputs))
+    lines = [
+        *_detection_lines(report.detections),
+        *_speed_lines(report.speed),
+        *_departure_lines(report),
+        *report.notes,
+    ]
+    parts += [Text(line) for line in lines]
+    parts.append(Text(summary(report), style=STYLES[report.judgement.verdict]))
+    return Group(*parts)
+
+
+def _outputs(outputs: Sequence[OutputResult]) -> Table:
+    """The worst sample of each output; everything else is in the JSON."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("output", "worst on", "max", "p99.9", "rms", "relative", "cosine", "SNR dB", "× floor", "verdict"):
+        table.add_column(heading, justify="left" if heading in ("output", "worst on", "verdict") else "right")
+    for output in outputs:
+        worst = max(output.measurements, key=lambda m: float("inf") if m.times_floor is None else m.times_floor)
+        d = worst.difference
+        table.add_row(
+            escape(output.name),
+            escape(f"{worst.sample}, batch {worst.batch}"),
+            *(_number(value) for value in (d.max, d.p999, d.rms, d.relative)),
+            "—" if d.cosine is None else f"{d.cosine:.7f}",
+            "—" if d.snr_db is None else f"{d.snr_db:.1f}",
+            f"{_number(worst.times_floor)} of {output.margin:g}",
+            Text(output.judgement.verdict, style=STYLES[output.judgement.verdict]),
+        )
+    return table
+
+
+def _detection_lines(result: DetectionResult | None) -> list[str]:
+    if not result:
+        return []
+    borderline = len(result.unmatched) - result.errors
+    line = (
+        f"detections at {result.threshold:.3g}: {result.matched} match, {borderline} borderline, {result.errors} wrong"
+    )
+    if result.lowest_iou is not None and result.largest_score_difference is not None:
+        line += f"; lowest IoU {result.lowest_iou:.6f}, scores within {result.largest_score_difference:.2g}"
+    return [line]
+
+
+def _speed_lines(speed: SpeedResult | None) -> list[str]:
+    if not speed:
+        return []
+    median = speed.median
+    milliseconds = [f"{value * 1e3:.2f}" for value in (median.value, median.low, median.high, speed.p95, speed.p99)]
+    middle, low, high, p95, p99 = milliseconds
+    line = f"speed: median {middle} ms [{low}, {high}], p95 {p95}, p99 {p99}, {speed.fps:.1f} FPS, {speed.runs} runs"
+    return [line, *(f"  {warning}" for warning in speed.warnings)]
+
+
+def _departure_lines(report: Report) -> list[str]:
+    at = report.departure
+    if not at:
+        return []
+    size = f"{_number(at.times_floor)} times its noise floor; {_number(at.before)} before it"
+    return [f"first layer that departs: {at.layer} [{at.type}], cfg line {at.line}, node {at.node}: {size}"]
+
+
+def _matrix(reports: Sequence[Report]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("model", "format", "device", "precision", "FPS", "verdict"):
+        table.add_column(heading, justify="right" if heading == "FPS" else "left")
+    for report in reports:
+        table.add_row(
+            *(escape(cell) for cell in (report.name, report.format, report.device.used, report.precision)),
+            f"{report.speed.fps:.1f}" if report.speed else "—",
+            Text(report.judgement.verdict, style=STYLES[report.judgement.verdict]),
+        )
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.3g}"

@@ -1,0 +1,229 @@
+"""The verification of one artifact: everything is checked, measured and judged here, in this order.
+
+The manifest matches the files and the reference → the model loads, on the device asked for → its inputs and outputs
+are what they should be → every output is near the truth on every sample, alone and in batches → the detections
+match → the timed run's outputs are as good → for a failure, the first layer that departs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+
+from zoo.base.artifact import Artifact
+from zoo.base.errors import UsageError, VerificationError
+from zoo.verify.bisect import find_departure
+from zoo.verify.detections import Suppression
+from zoo.verify.detector import ROWS, has_detections, judge_detections
+from zoo.verify.environment import environment
+from zoo.verify.inputs import Sample, batch_limit, make_samples
+from zoo.verify.noise import MARGIN, judge_difference
+from zoo.verify.parity import Evidence, contract, floors, judge_output, plan, run_candidate
+from zoo.verify.result import Device, Report, SpeedResult
+from zoo.verify.runtimes.protocol import Array, Runner, Settings, available_threads
+from zoo.verify.runtimes.table import load_on, load_runner
+from zoo.verify.speed import EFFORTS
+from zoo.verify.tensors import compare
+from zoo.verify.timing import Judge, time_candidate
+from zoo.verify.truth import Reference
+from zoo.verify.verdict import FAIL, Judgement, overall
+
+# Operators that a GPU run may leave to the CPU: they compute shapes, not pixels.
+SHAPE_OPERATORS = frozenset(
+    (
+        *("Shape", "Size", "Constant", "ConstantOfShape", "Range", "Expand", "Identity", "Cast", "Where", "Equal"),
+        *("Gather", "Concat", "Slice", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "NonZero"),
+        *("Add", "Sub", "Mul", "Div", "Mod", "Min", "Max", "Floor", "Ceil", "ReduceProd", "ReduceMax", "ReduceMin"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to verify. `device` may be "auto"; `batches` of None are 1 and 3 where the model takes any, else its own.
+
+    `margin` (times the noise floor) of None is the margin of the precision; `speed` is "full", "quick" or "none";
+    `threshold` and `nms` are those of the detections compared.
+    """
+
+    device: str = "cpu"
+    precision: str = "fp32"
+    batches: tuple[int, ...] | None = None
+    threads: int = field(default_factory=available_threads)
+    seed: int = 0
+    margin: float | None = None
+    speed: str = "full"
+    threshold: float = 0.25
+    nms: float = 0.45
+
+    @property
+    def allowed(self) -> float:
+        """The margin to judge with."""
+        return MARGIN[self.precision] if self.margin is None else self.margin
+
+
+DEFAULT_BATCHES = (1, 3)
+
+
+def verify_artifact(
+    artifact: Artifact,
+    reference: Reference,
+    options: Options | None = None,
+    pictures: Mapping[str, Array] | None = None,
+) -> Report:
+    """Verify one artifact on one device at one precision.
+
+    `pictures` are more samples, by name, float32 [1, 3, H, W] or as the input has it. Raises MissingBackend where the
+    package or the device is not here, UsageError where the artifact cannot be run as asked; anything
+    wrong with the artifact is a Report that says so.
+    """
+    options = options or Options()
+    settings = Settings(precision=options.precision, threads=options.threads)
+    report = _blank(artifact, reference, options)
+    problem = _stale(artifact, reference)
+    if problem:
+        return _failed(report, problem)
+    try:
+        with closing(load_on(artifact.model, artifact.format, options.device, settings)) as runner:
+            return _verify_loaded(artifact, reference, options, runner, pictures or {}, report)
+    except VerificationError as error:
+        return _failed(report, error.message)
+
+
+def _verify_loaded(
+    artifact: Artifact,
+    reference: Reference,
+    options: Options,
+    runner: Runner,
+    pictures: Mapping[str, Array],
+    report: Report,
+) -> Report:
+    report = replace(
+        report,
+        device=replace(report.device, used=runner.device, runtime=runner.runtime),
+        environment=environment(runner.device != "cpu"),
+    )
+    problem = contract(runner, reference.outputs, artifact)
+    if problem:
+        return _failed(report, problem)
+    sizes = _sizes(runner, options.batches)
+    samples = make_samples(runner.inputs, options.seed, pictures)
+    operators = _operators(runner, samples[0])
+    report = replace(report, batches=sizes, device=replace(report.device, operators=operators))
+    problem = _left_to_cpu(operators) if runner.device != "cpu" else ""
+    if problem:
+        return _failed(report, problem)
+    observations = [reference.observe(sample, options.precision) for sample in samples]
+    runs = run_candidate(runner, samples, plan(len(samples), sizes))
+    evidence = Evidence(samples, observations, runs, floors(observations), options.allowed)
+    return _judge(artifact, reference, options, runner, evidence, report)
+
+
+def _judge(
+    artifact: Artifact, reference: Reference, options: Options, runner: Runner, evidence: Evidence, report: Report
+) -> Report:
+    outputs = tuple(judge_output(name, evidence) for name in reference.outputs if name != ROWS)
+    parts = [(f"output {output.name}", output.judgement) for output in outputs]
+    detections = None
+    if has_detections(evidence):
+        detections = judge_detections(evidence, _suppression(reference, options))
+        parts.append(("detections", detections.judgement))
+    report = replace(report, outputs=outputs, detections=detections, judgement=overall(parts))
+    if report.passed and options.speed != "none":
+        speed = _speed(artifact, runner, evidence, options)
+        report = replace(report, speed=speed, judgement=overall([*parts, ("speed", speed.judgement)]))
+    if report.judgement.verdict == FAIL:
+        settings = Settings(runner.device, options.precision, options.threads)
+        departure = find_departure(artifact, reference, evidence.samples, options.allowed, settings)
+        report = replace(report, departure=departure)
+    return report
+
+
+def _speed(artifact: Artifact, runner: Runner, evidence: Evidence, options: Options) -> SpeedResult:
+    """Time the first batch: on a GPU in a session that may search for the fastest algorithms."""
+    size = evidence.runs[0].batch
+    batch = [run.sample for run in evidence.runs[:size]]
+    judge = _judge_timed(evidence)
+    effort = EFFORTS[options.speed]
+    if runner.device == "cpu":
+        return time_candidate(runner, evidence.samples, batch, effort, judge)
+    settings = Settings(runner.device, options.precision, options.threads, tune=True)
+    with closing(load_runner(artifact.model, artifact.format, settings)) as tuned:
+        return time_candidate(tuned, evidence.samples, batch, effort, judge)
+
+
+def _judge_timed(evidence: Evidence) -> Judge:
+    """The verdict on every tensor of a timed run."""
+
+    def judge(position: int, outputs: dict[str, Array]) -> Judgement:
+        truth = evidence.observations[position].truth
+        return overall(
+            (name, judge_difference(compare(outputs[name], truth[name]), evidence.floors[name], evidence.margin))
+            for name in outputs
+            if name != ROWS
+        )
+
+    return judge
+
+
+def _suppression(reference: Reference, options: Options) -> Suppression:
+    """As the source's own program would suppress, at the thresholds asked for."""
+    kind, beta = reference.detector.get("nms_kind", "default"), reference.detector.get("beta_nms", 0.6)
+    return Suppression(options.threshold, options.nms, kind, beta)
+
+
+def _sizes(runner: Runner, asked: Sequence[int] | None) -> tuple[int, ...]:
+    """The batch sizes to run: as asked, else what the model takes. UsageError where it cannot take what is asked."""
+    limit = batch_limit(runner.inputs)
+    if limit is None:
+        return tuple(dict.fromkeys(asked or DEFAULT_BATCHES))
+    if asked and set(asked) != {limit}:
+        sizes = ", ".join(map(str, asked))
+        raise UsageError(
+            f"the model takes batches of {limit} only, not {sizes}", hint="convert it with a dynamic batch"
+        )
+    return (limit,)
+
+
+def _stale(artifact: Artifact, reference: Reference) -> str:
+    """Why the manifest does not vouch for this artifact, "" where it does."""
+    if not artifact.is_intact():
+        return (
+            f"unverified: {artifact.model.name} or its manifest changed after the conversion; the hashes do not match"
+        )
+    sources = {(record.role, record.sha256) for record in reference.sources}
+    if reference.from_source and {(record.role, record.sha256) for record in artifact.sources} != sources:
+        return "unverified: the artifact was made from other source files than the reference"
+    return ""
+
+
+def _operators(runner: Runner, sample: Sample) -> dict[str, dict[str, int]]:
+    """Nodes by provider, where the runtime can tell and it matters: on a GPU."""
+    placement = getattr(runner, "placement", None)
+    return placement(sample.feeds) if placement and runner.device != "cpu" else {}
+
+
+def _left_to_cpu(operators: Mapping[str, Mapping[str, int]]) -> str:
+    """Which operators that do real work ran on the CPU although a GPU was asked for."""
+    left = sorted(set(operators.get("CPUExecutionProvider", {})) - SHAPE_OPERATORS)
+    return f"the GPU was asked for, but the CPU ran {', '.join(left)}" if left else ""
+
+
+def _blank(artifact: Artifact, reference: Reference, options: Options) -> Report:
+    return Report(
+        name=artifact.name,
+        format=artifact.format,
+        precision=options.precision,
+        device=Device(asked=options.device, used="none", runtime="", threads=options.threads),
+        reference=reference.description,
+        judgement=Judgement(FAIL, "not verified"),
+        artifact=artifact.files,
+        sources=artifact.sources,
+        seed=options.seed,
+        batches=(),
+    )
+
+
+def _failed(report: Report, reason: str) -> Report:
+    return replace(report, judgement=Judgement(FAIL, reason))

@@ -1,0 +1,108 @@
+"""What every runtime offers: load a model file, say what it takes and gives, run it, and say where it really ran.
+
+A runtime is a module with a function `load(path, settings) -> Runner`. It raises MissingBackend where the package or
+the device is not here, UsageError where it cannot do what the settings ask, and VerificationError where it refuses
+the file. It never falls back to another device in silence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy.typing as npt
+
+from zoo.base.artifact import TensorSpec
+from zoo.base.errors import UsageError
+
+Array = npt.NDArray[Any]
+Tensors = Mapping[str, Array]
+"""Arrays by the name of the input or output they belong to."""
+
+PRECISIONS = ("fp32", "tf32", "fp16")
+
+
+def available_threads() -> int:
+    """The number of processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model shall run. `device` is "cpu", "cuda" or "cuda:N"; `tune` lets a GPU library search for speed.
+
+    `threads` is the number of threads inside one operator; operators never run beside each other.
+    """
+
+    device: str = "cpu"
+    precision: str = "fp32"
+    threads: int = 1
+    tune: bool = False
+
+    def __post_init__(self) -> None:
+        kind, _, index = self.device.partition(":")
+        if kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
+            raise UsageError(f"unknown device {self.device!r}", hint="devices are cpu, cuda, cuda:N and auto")
+        if self.precision not in PRECISIONS:
+            raise UsageError(f"unknown precision {self.precision!r}", hint=f"precisions are {', '.join(PRECISIONS)}")
+        if self.threads < 1:
+            raise UsageError(f"threads must be at least 1, not {self.threads}")
+
+    @property
+    def on_gpu(self) -> bool:
+        """True where a CUDA device is asked for."""
+        return self.device != "cpu"
+
+    @property
+    def index(self) -> int:
+        """The number of the GPU."""
+        return int(self.device.partition(":")[2] or 0)
+
+
+class Runner(Protocol):
+    """A loaded model.
+
+    `runtime` names the program and its version, e.g. "onnxruntime 1.31.0"; `device` is where it really runs:
+    "cpu" or "cuda:N".
+    """
+
+    runtime: str
+    device: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+    def run(self, feeds: Tensors) -> dict[str, Array]:
+        """One inference; returns when every output lies in host memory."""
+
+    def memory(self) -> dict[str, int]:
+        """Bytes in use now: "host" of the process that runs the model, "device" where the runtime can tell."""
+
+    def close(self) -> None:
+        """Give back what the model holds. The runner cannot be used any more."""
+
+
+class Runtime(Protocol):
+    """A module of this package."""
+
+    def load(self, path: Path, settings: Settings) -> Runner:
+        """Open a model file."""
+
+
+def host_memory() -> int:
+    """Resident memory of this process in bytes; 0 where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return 0
+
+
+def refuse_precision(runtime: str, settings: Settings, possible: tuple[str, ...]) -> None:
+    """Raise UsageError where a runtime cannot run at the precision asked for."""
+    if settings.precision not in possible:
+        raise UsageError(
+            f"{runtime} does not run at {settings.precision} on {settings.device}",
+            hint=f"it runs there at {' or '.join(possible)}",
+        )

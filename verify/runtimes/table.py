@@ -1,0 +1,43 @@
+"""Which runtime runs which format, and how a format is told from a file. Loads a runtime only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+from zoo.base.errors import MissingBackend, UsageError
+from zoo.verify.runtimes.protocol import Runner, Runtime, Settings
+
+# Format of an artifact → the module here that runs it.
+RUNTIMES = {
+    "onnx": "onnx_runtime",
+}
+SUFFIXES = {".onnx": "onnx"}
+
+
+def format_of(path: Path) -> str:
+    """The format of a model file without a manifest, by its suffix. Raises UsageError for an unknown one."""
+    if path.suffix not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        raise UsageError(f"{path}: no runtime for a file of this name", hint=f"known are {known}")
+    return SUFFIXES[path.suffix]
+
+
+def load_runner(path: Path, format: str, settings: Settings) -> Runner:
+    """Open `path`, a model of `format`. Errors as in `zoo.verify.runtimes.protocol`; UsageError: unknown format."""
+    if format not in RUNTIMES:
+        raise UsageError(f"{path.name}: no runtime for the format {format!r}", hint=f"known: {', '.join(RUNTIMES)}")
+    runtime = cast(Runtime, importlib.import_module(f"zoo.verify.runtimes.{RUNTIMES[format]}"))
+    return runtime.load(path, settings)
+
+
+def load_on(path: Path, format: str, device: str, settings: Settings) -> Runner:
+    """As `load_runner`, on `device`, which may also be "auto": the GPU where one can be had, else the CPU."""
+    if device != "auto":
+        return load_runner(path, format, replace(settings, device=device))
+    try:
+        return load_runner(path, format, replace(settings, device="cuda"))
+    except (MissingBackend, UsageError):
+        return load_runner(path, format, replace(settings, device="cpu"))

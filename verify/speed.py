@@ -1,0 +1,130 @@
+"""How fast a loaded model runs: warm-up until stable, enough runs, medians with confidence intervals.
+
+No sample is ever dropped. Intervals come from a moving-block bootstrap, because neighbouring runs are not
+independent: the clock and the scheduler change more slowly than one run lasts.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zoo.verify.result import Interval
+from zoo.verify.runtimes.protocol import Array
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure: at least so many seconds and so many runs, after at most `warm_up` seconds."""
+
+    seconds: float
+    runs: int
+    warm_up: float
+
+
+FULL = Effort(seconds=3.0, runs=100, warm_up=10.0)
+QUICK = Effort(seconds=0.5, runs=10, warm_up=1.0)
+EFFORTS = {"full": FULL, "quick": QUICK}
+
+WINDOW = 5  # runs in each half of the warm-up test
+STABLE = 0.05  # medians of two neighbouring windows closer than this: warm
+UNSTEADY = 0.05  # the coefficient of variation above which a report warns
+RESAMPLES = 1000
+LONGEST = 2000  # times that enter one bootstrap; more would not narrow the interval in a way that matters
+
+
+def warm_up(call: Call, effort: Effort) -> int:
+    """Run until two neighbouring windows have the same median, or time is up. Returns the number of runs."""
+    times: list[float] = []
+    end = time.perf_counter() + effort.warm_up
+    while time.perf_counter() < end or len(times) < 2:
+        times.append(seconds(call))
+        if len(times) >= 2 * WINDOW and is_stable(times):
+            break
+    return len(times)
+
+
+def is_stable(times: Sequence[float]) -> bool:
+    """Whether the last two windows agree."""
+    before, after = np.median(times[-2 * WINDOW : -WINDOW]), np.median(times[-WINDOW:])
+    return bool(abs(after - before) <= STABLE * before)
+
+
+def measure(call: Call, effort: Effort) -> Array:
+    """The seconds of each run, float64 [runs], without warm-up."""
+    times: list[float] = []
+    end = time.perf_counter() + effort.seconds
+    while len(times) < effort.runs or time.perf_counter() < end:
+        times.append(seconds(call))
+    return np.array(times)
+
+
+def seconds(call: Call) -> float:
+    """The duration of one call."""
+    start = time.perf_counter_ns()
+    call()
+    return (time.perf_counter_ns() - start) * 1e-9
+
+
+def median_interval(times: Array, seed: int = 0) -> Interval:
+    """The median of a series with its 95 % interval."""
+    series = times[:: math.ceil(len(times) / LONGEST)]
+    medians = np.median(series[_blocks(len(series), np.random.default_rng(seed))], axis=1)
+    low, high = np.percentile(medians, [2.5, 97.5])
+    return Interval(float(np.median(times)), float(low), float(high))
+
+
+def _blocks(length: int, random: np.random.Generator) -> Array:
+    """Positions [RESAMPLES, length] made of whole blocks of about sqrt(length) neighbours, around a circle."""
+    block = max(1, math.isqrt(length))
+    starts = random.integers(0, length, (RESAMPLES, math.ceil(length / block)))
+    positions = (starts[:, :, None] + np.arange(block)) % length
+    resampled: Array = positions.reshape(RESAMPLES, -1)[:, :length]
+    return resampled
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models timed in turns: `ratio` of their times, and the same of each with itself: what chance alone does.
+
+    `differs` only where the interval excludes 1 and the ratio is further from 1 than chance moved it.
+    """
+
+    ratio: Interval
+    chance: float
+    rounds: int
+
+    @property
+    def differs(self) -> bool:
+        """Whether one is faster, by the rule above."""
+        apart = self.ratio.low > 1 or self.ratio.high < 1
+        return apart and abs(math.log(self.ratio.value)) > abs(math.log(self.chance))
+
+
+def compare_speed(first: Call, second: Call, effort: Effort = FULL, seed: int = 0) -> Comparison:
+    """Time two calls in turns, the order swapped each round (ABBA). The ratio is second / first."""
+    for call in (first, second):
+        warm_up(call, effort)
+    rounds: list[tuple[float, float]] = []
+    end = time.perf_counter() + 2 * effort.seconds
+    while len(rounds) < effort.runs or time.perf_counter() < end:
+        if len(rounds) % 2:
+            late = seconds(second)
+            rounds.append((seconds(first), late))
+        else:
+            rounds.append((seconds(first), seconds(second)))
+    return compare_times(np.array(rounds), seed)
+
+
+def compare_times(rounds: Array, seed: int = 0) -> Comparison:
+    """The comparison from times [rounds, 2]."""
+    ratio = median_interval(np.log(rounds[:, 1] / rounds[:, 0]), seed)
+    halves = [np.median(np.log(rounds[::2, side])) - np.median(np.log(rounds[1::2, side])) for side in (0, 1)]
+    interval = Interval(*(math.exp(value) for value in (ratio.value, ratio.low, ratio.high)))
+    return Comparison(interval, math.exp(max(abs(float(half)) for half in halves)), len(rounds))

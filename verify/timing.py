@@ -1,0 +1,68 @@
+"""The speed of a candidate as part of its verification: the outputs of the timed run are judged too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from zoo.verify.inputs import Sample, stack
+from zoo.verify.parity import cut
+from zoo.verify.result import SpeedResult
+from zoo.verify.runtimes.protocol import Array, Runner, Tensors
+from zoo.verify.speed import UNSTEADY, Call, Effort, measure, median_interval, warm_up
+from zoo.verify.verdict import Judgement, overall
+
+Judge = Callable[[int, dict[str, Array]], Judgement]
+"""The judgement on the outputs for one sample, by its position."""
+
+
+def time_candidate(
+    runner: Runner, samples: Sequence[Sample], batch: Sequence[int], effort: Effort, judge: Judge
+) -> SpeedResult:
+    """Time one batch (positions of samples) and judge what the last timed run gave."""
+    feeds = stack([samples[position] for position in batch])
+    call, outputs = _timed(runner, feeds)
+    warm = warm_up(call, effort)
+    times = measure(call, effort)
+    last = outputs()
+    judgement = overall(
+        (f"timed run, {samples[position].name}", judge(position, cut(last, place, len(batch))))
+        for place, position in enumerate(batch)
+    )
+    variation = float(times.std() / times.mean())
+    interval = median_interval(times)
+    copied = measure(lambda: runner.run(feeds), effort) if runner.device != "cpu" else times
+    return SpeedResult(
+        batch=len(batch),
+        runs=len(times),
+        warm_up=warm,
+        median=interval,
+        p95=float(np.percentile(times, 95)),
+        p99=float(np.percentile(times, 99)),
+        fps=len(batch) / interval.value,
+        variation=variation,
+        end_to_end=float(np.median(copied)),
+        memory=runner.memory(),
+        judgement=judgement,
+        warnings=_warnings(variation, len(times)),
+    )
+
+
+def _timed(runner: Runner, feeds: Tensors) -> tuple[Call, Callable[[], dict[str, Array]]]:
+    """What to time, and how to get the outputs of the last run: on a GPU without the copies, where it can do that."""
+    bind = getattr(runner, "bind", None)
+    if runner.device != "cpu" and bind:
+        call, outputs = bind(feeds)
+        return call, outputs
+    last: dict[str, Array] = {}
+    return lambda: last.update(runner.run(feeds)), lambda: last
+
+
+def _warnings(variation: float, runs: int) -> tuple[str, ...]:
+    warnings = []
+    if variation > UNSTEADY:
+        warnings.append(f"unsteady: the times vary by {variation:.0%}; something else runs on this machine")
+    if runs < 100:
+        warnings.append(f"only {runs} runs: the figure is rough")
+    return tuple(warnings)

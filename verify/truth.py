@@ -1,0 +1,123 @@
+"""What a candidate is compared with: a reference that gives the truth and the noise around it for each sample.
+
+Two kinds: here, any other artifact, run by its own runtime; in `truth_darknet`, the source of a Darknet model, run by
+the float64 interpreter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+
+from zoo.base.artifact import FileRecord, TensorSpec
+from zoo.verify.inputs import Sample
+from zoo.verify.noise import ROUNDOFF
+from zoo.verify.runtimes.protocol import Array, Runner, Settings
+from zoo.verify.runtimes.table import load_runner
+from zoo.verify.tensors import Difference
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The reference on one sample: the truth, and runs that are off by as much as the precision has to be off.
+
+    Output name → array with a leading dimension of 1. There may be more names than the artifact has outputs.
+    """
+
+    truth: dict[str, Array]
+    noise: tuple[dict[str, Array], ...]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer of the source after a run: where it stands, what it held in float64, and how far float32 was off."""
+
+    index: int
+    type: str
+    line: int
+    truth: Array
+    noise: Difference
+
+
+class Reference(Protocol):
+    """The truth about a model. `outputs` are the names that the artifact must have, no more and no fewer.
+
+    `sources` are the files it was made from; where `from_source` is true, the artifact must have been made from the
+    same files. `detector` is as in the manifest.
+    """
+
+    description: str
+    from_source: bool
+    sources: tuple[FileRecord, ...]
+    outputs: tuple[str, ...]
+    detector: dict[str, Any]
+
+    def observe(self, sample: Sample, precision: str) -> Observation:
+        """Run on one sample."""
+
+    def layers(self, sample: Sample) -> Sequence[Layer]:
+        """Every layer on one sample, in order of execution; empty where the reference has no layers to show."""
+
+
+JITTERS = 3
+
+
+@dataclass
+class ArtifactReference:
+    """Any model file as the reference. Its own rounding cannot be known, so the noise is what moving the input does:
+    each float input element up or down by `STEPS` units in the last place of 1.0, `JITTERS` times over."""
+
+    path: Path
+    format: str
+    threads: int = 1
+    detector: dict[str, Any] = field(default_factory=dict)
+
+    STEPS: ClassVar[int] = 4
+    from_source: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        self._runner: Runner = load_runner(self.path, self.format, Settings(threads=self.threads))
+        self.description = f"{self.path.name}, {self._runner.runtime}"
+        self.sources = (FileRecord.of(self.path, "model"),) if self.path.is_file() else ()
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """What the model takes."""
+        return self._runner.inputs
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names of what it gives."""
+        return tuple(spec.name for spec in self._runner.outputs)
+
+    def observe(self, sample: Sample, precision: str) -> Observation:
+        step = self.STEPS * ROUNDOFF[precision]
+        noise = [self._runner.run(_moved(sample, step, number)) for number in range(JITTERS)]
+        return Observation(self._runner.run(sample.feeds), tuple(noise))
+
+    def layers(self, sample: Sample) -> Sequence[Layer]:
+        return ()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        with closing(self._runner):
+            pass
+
+
+def _moved(sample: Sample, step: float, number: int) -> dict[str, Array]:
+    """The feeds with every float element moved up or down by `step`, by a stream of its own."""
+    random = np.random.default_rng([sample.seed, number])
+    return {
+        name: (array + step * random.choice([-1.0, 1.0], array.shape)).astype(array.dtype)
+        if array.dtype.kind == "f"
+        else array
+        for name, array in sample.feeds.items()
+    }
