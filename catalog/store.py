@@ -41,9 +41,9 @@ class Store:
     def __repr__(self) -> str:
         return f"Store({str(self.root)!r})"
 
-    def blob(self, sha256: str) -> Path:
-        """Where the content with this hash lies, or would lie."""
-        return self.root / "blobs" / "sha256" / sha256[:2] / sha256
+    def blob(self, digest: str, algorithm: str = "sha256") -> Path:
+        """Where the content with this hash lies, or would lie. Under other algorithms there are links to it."""
+        return self.root / "blobs" / _word(algorithm) / digest[:2] / _word(digest)
 
     def source_folder(self, name: str) -> Path:
         """Where a model's original files lie under their own names."""
