@@ -128,7 +128,7 @@ class Card:
     """Everything known about one model.
 
     `labels` are class names in order; where they are empty, the file with the role "names" has them, if any.
-    `dialect` is the Darknet program ("alexeyab" or "pjreddie") that the weights were made with.
+    `dialect` is the Darknet program ("alexey" or "pj") that the weights were made with.
     `tolerances` are limits of the verification, by name. `defined_at` is the place of the entry: "file:line".
     """
 
