@@ -1,0 +1,194 @@
+"""Arithmetic on sizes while the source is written, so that shapes stay Python integers in the finished program.
+
+A `Host` is the value of a small ONNX tensor, as an array whose elements are numbers known now or `Sym`s: expressions
+such as `x.shape[0] * 2` that the program will work out as plain integers (SymInts under torch.export). Chains of
+Shape → Gather → Concat → Reshape then disappear: what is left is `x.reshape(x.shape[0], -1)`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zoo.convert.to_torch.code import Code, literal
+
+ATOM, PRODUCT, SUM, LOOSE = 0, 1, 2, 3  # how tightly an expression binds
+
+Scalar = Any  # int, float, bool or Sym
+
+
+class NotOnHost(Exception):
+    """The result cannot be given as an expression of sizes; the operator must run on tensors."""
+
+
+@dataclass(frozen=True, eq=False)
+class Sym:
+    """A number that the program knows only when it runs. `positive` promises that it is never below zero."""
+
+    code: Code
+    level: int = ATOM
+    positive: bool = False
+    is_float: bool = False
+
+    def as_code(self) -> str:
+        return self.code
+
+    def __add__(self, other: Scalar) -> Scalar:
+        return self if _is(other, 0) else _infix(self, "+", other, SUM)
+
+    def __radd__(self, other: Scalar) -> Scalar:
+        return self if _is(other, 0) else _infix(other, "+", self, SUM)
+
+    def __sub__(self, other: Scalar) -> Scalar:
+        return self if _is(other, 0) else _infix(self, "-", other, SUM, positive=False)
+
+    def __rsub__(self, other: Scalar) -> Scalar:
+        return _infix(other, "-", self, SUM, positive=False)
+
+    def __mul__(self, other: Scalar) -> Scalar:
+        return self if _is(other, 1) else 0 if _is(other, 0) else _infix(self, "*", other, PRODUCT)
+
+    def __rmul__(self, other: Scalar) -> Scalar:
+        return self if _is(other, 1) else 0 if _is(other, 0) else _infix(other, "*", self, PRODUCT)
+
+    def __neg__(self) -> Scalar:
+        return _infix(0, "-", self, SUM, positive=False)
+
+    def __bool__(self) -> bool:
+        raise NotOnHost
+
+
+def _is(value: Scalar, number: int) -> bool:
+    return not isinstance(value, Sym) and not isinstance(value, float) and value == number
+
+
+def _infix(
+    left: Scalar, sign: str, right: Scalar, level: int, *, positive: bool | None = None, is_float: bool | None = None
+) -> Sym:
+    if positive is None:
+        positive = is_positive(left) and is_positive(right)
+    if is_float is None:
+        is_float = is_floating(left) or is_floating(right)
+    code = f"{_wrapped(left, level)} {sign} {_wrapped(right, level - 1)}"
+    return Sym(Code(code), level, positive, is_float)
+
+
+def _wrapped(value: Scalar, level: int) -> str:
+    text = literal(value)
+    loose = value.level > level if isinstance(value, Sym) else text.startswith("-")
+    return f"({text})" if loose else text
+
+
+def is_positive(value: Scalar) -> bool:
+    return value.positive if isinstance(value, Sym) else bool(value >= 0)
+
+
+def is_floating(value: Scalar) -> bool:
+    return value.is_float if isinstance(value, Sym) else isinstance(value, float | np.floating)
+
+
+def size_of(variable: Code, axis: int) -> Sym:
+    return Sym(Code(f"{variable}.shape[{axis}]"), positive=True)
+
+
+def divide(left: Scalar, right: Scalar) -> Scalar:
+    """ONNX's Div: true division of floats, truncating division of integers."""
+    if is_floating(left) or is_floating(right):
+        if not _symbolic(left, right):
+            return left / right
+        return left if _is(right, 1) else _infix(left, "/", right, PRODUCT, is_float=True)
+    if not (is_positive(left) and is_positive(right)):
+        if _symbolic(left, right):
+            raise NotOnHost
+        return math.trunc(left / right)
+    if _is(right, 1):
+        return left
+    return _infix(left, "//", right, PRODUCT) if _symbolic(left, right) else left // right
+
+
+def modulo(left: Scalar, right: Scalar) -> Scalar:
+    if not _symbolic(left, right):
+        return left % right
+    if not (is_positive(left) and is_positive(right)) or is_floating(left):
+        raise NotOnHost
+    return _infix(left, "%", right, PRODUCT)
+
+
+def smaller(left: Scalar, right: Scalar) -> Scalar:
+    return _extreme("torch.sym_min", min, left, right)
+
+
+def larger(left: Scalar, right: Scalar) -> Scalar:
+    for value, other in (left, right), (right, left):
+        if isinstance(value, Sym) and value.positive and _is(other, 0):
+            return value
+    return _extreme("torch.sym_max", max, left, right)
+
+
+def _extreme(name: str, function: Any, left: Scalar, right: Scalar) -> Scalar:
+    if not _symbolic(left, right):
+        return function(left, right)
+    positive = is_positive(left) and is_positive(right)
+    return Sym(
+        Code(f"{name}({literal(left)}, {literal(right)})"), ATOM, positive, is_floating(left) or is_floating(right)
+    )
+
+
+def to_int(value: Scalar) -> Scalar:
+    if not isinstance(value, Sym):
+        return int(value)
+    return Sym(Code(f"torch.sym_int({value.code})"), ATOM, value.positive) if value.is_float else value
+
+
+def to_float(value: Scalar) -> Scalar:
+    if not isinstance(value, Sym):
+        return float(value)
+    return value if value.is_float else Sym(Code(f"torch.sym_float({value.code})"), ATOM, value.positive, True)
+
+
+def rounded(name: str) -> Any:
+    """`math.floor` or `math.ceil` of sizes."""
+    function = getattr(math, name)
+
+    def apply(value: Scalar) -> Scalar:
+        if not isinstance(value, Sym):
+            return float(function(value))
+        return Sym(Code(f"math.{name}({value.code})"), ATOM, value.positive, True) if value.is_float else value
+
+    return apply
+
+
+def compare(sign: str) -> Any:
+    """A comparison; a size compared with a negative number is known at once."""
+    numeric = {
+        "==": lambda a, b: a == b,
+        "<": lambda a, b: a < b,
+        "<=": lambda a, b: a <= b,
+        ">": lambda a, b: a > b,
+        ">=": lambda a, b: a >= b,
+    }[sign]
+
+    def apply(left: Scalar, right: Scalar) -> Scalar:
+        if not _symbolic(left, right):
+            return bool(numeric(left, right))
+        for value, other in (left, right), (right, left):
+            if isinstance(value, Sym) and value.positive and not isinstance(other, Sym) and other < 0:
+                return bool(numeric(0, other) if value is left else numeric(other, 0))
+        return _infix(left, sign, right, LOOSE, positive=True)
+
+    return apply
+
+
+def choose(condition: Scalar, yes: Scalar, no: Scalar) -> Scalar:
+    if not isinstance(condition, Sym):
+        return yes if condition else no
+    if yes is no or (not _symbolic(yes, no) and yes == no):
+        return yes
+    raise NotOnHost
+
+
+def _symbolic(*values: Scalar) -> bool:
+    return any(isinstance(value, Sym) for value in values)

@@ -1,0 +1,177 @@
+"""Walks an ONNX graph and writes the program: every value becomes a variable, plain Python numbers, or a constant."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from typing import Any
+
+import numpy as np
+
+from zoo.base.errors import ConversionError
+from zoo.convert.onnx_graph.graph import Graph, Node, Value
+from zoo.convert.to_torch import operators  # noqa: F401  (importing it fills the table)
+from zoo.convert.to_torch.code import VARIABLE, Code, call, code, dtype_code
+from zoo.convert.to_torch.host import on_host
+from zoo.convert.to_torch.naming import Identifiers, node_hint
+from zoo.convert.to_torch.program import Program
+from zoo.convert.to_torch.sizes import Sym
+from zoo.convert.to_torch.table import entry_for, since_version
+from zoo.convert.to_torch.use import Held, Host, Items, Several, Use
+
+
+def write_program(graph: Graph) -> Program:
+    """The program that computes `graph`. Raises ConversionError where an operator cannot be written."""
+    refuse_unknown(graph)
+    return Writer(graph).write()
+
+
+def refuse_unknown(graph: Graph) -> None:
+    """Raise ConversionError for the first node, bodies included, that no entry of the table speaks for."""
+    for node in graph.nodes:
+        if node.op not in ("Shape", "Size"):
+            entry_for(node, graph.opset, graph.source)
+        for body in node.subgraphs():
+            refuse_unknown(body)
+
+
+class Writer:
+    """Holds what each ONNX value has become. One writer writes one model, bodies of control flow included."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.program = Program()
+        self._held: ChainMap[str, Held] = ChainMap()
+        self._values: ChainMap[str, Value] = ChainMap()
+        self._layer_names = Identifiers.for_layers()
+        self._shared: dict[tuple[Code, tuple[str, ...]], Code] = {}
+        self._buffers: dict[int, Code] = {}  # by the id of the array
+        self._constants: list[np.ndarray] = []  # keeps those ids from being given out again
+
+    def write(self) -> Program:
+        for value in self.graph.inputs:
+            variable = self.program.variable(value.name)
+            self.program.inputs.append(variable)
+            self.hold(value.name, variable if value.dtype is not None else Items(variable))
+        outputs = self.body(self.graph)
+        self.program.outputs = [self.as_tensor(held, value.name) for held, value in zip(outputs, self.graph.outputs)]
+        return self.program
+
+    def body(self, graph: Graph) -> list[Held]:
+        """Write the nodes of `graph`, whose inputs are held already; returns what its outputs have become."""
+        self._held = self._held.new_child(dict(graph.initializers))
+        self._values = self._values.new_child(dict(graph.values))
+        for node in graph.nodes:
+            self._write_node(node)
+        outputs = [self.held(value.name) for value in graph.outputs]
+        self._held, self._values = self._held.parents, self._values.parents
+        return outputs
+
+    def _write_node(self, node: Node) -> None:
+        use = Use(self, node, since_version(node.op, self.graph.opset) or 0)
+        result = on_host(use)
+        if result is None:
+            result = entry_for(node, self.graph.opset, self.graph.source).handler(use)
+        if isinstance(result, Several):
+            variables = [self.program.variable(self._hint(node, name)) for name in node.outputs]
+            self.program.store(tuple(variables), result.code)
+            result = tuple(variables)
+        results = result if isinstance(result, tuple) else (result,)
+        for name, item in zip(node.outputs, results, strict=False):
+            if name:
+                self.hold(name, self._named(self._hint(node, name), item))
+
+    def _named(self, hint: str, item: Any) -> Held:
+        """An expression gets a variable; what has a name, or is no expression, stays what it is."""
+        if isinstance(item, Code) and not VARIABLE.fullmatch(item):
+            return self.program.assign(hint, item)
+        if isinstance(item, Items) and not VARIABLE.fullmatch(item.code):
+            return Items(self.program.assign(hint, item.code))
+        return item
+
+    def _hint(self, node: Node, output: str) -> str:
+        is_result = any(value.name == output for value in self.graph.outputs)
+        return output if is_result else node_hint(node)
+
+    # --- what a value has become
+
+    def hold(self, name: str, held: Held) -> None:
+        self._held[name] = held
+
+    def held(self, name: str) -> Held:
+        return self._held[name]
+
+    def value(self, name: str) -> Value:
+        return self._values.get(name) or Value(name)
+
+    def tensor(self, name: str, use: Use) -> Code:
+        held = self.held(name)
+        if isinstance(held, Items):
+            use.refuse(f"its input {name!r} is a sequence, not a tensor")
+        return self.as_tensor(held, name)
+
+    def as_tensor(self, held: Held, name: str) -> Code:
+        """A held value as an expression: a tensor, or a list of tensors for a sequence."""
+        if isinstance(held, Code):
+            return held
+        if isinstance(held, Items):
+            return held.code
+        if isinstance(held, Host):
+            return self._made_tensor(held, name)
+        return self._buffer(held, name)
+
+    def host(self, name: str, use: Use) -> np.ndarray:
+        """The elements of a value as numbers and Syms. A tensor is read back into Python numbers."""
+        held = self.held(name)
+        if isinstance(held, Host):
+            return held.elements
+        if isinstance(held, np.ndarray):
+            return held.astype(object)
+        known = self.value(name)
+        if isinstance(held, Items) or known.shape is None or not all(isinstance(size, int) for size in known.shape):
+            use.refuse(f"its input {name!r} must have a known number of elements")
+        return self._read_back(held, name, known)
+
+    def _read_back(self, tensor: Code, name: str, known: Value) -> np.ndarray:
+        count = int(np.prod(known.shape or (), dtype=np.int64))
+        is_float = known.dtype is not None and known.dtype.kind == "f"
+        variables = tuple(self.program.variable(name) for _ in range(count))
+        if known.shape == ():
+            self.program.store(variables, code("{}.item()", tensor))
+        elif count:
+            targets = variables if count > 1 else (Code(f"({variables[0]},)"),)
+            self.program.store(
+                targets, code("{}.tolist()", Code(f"{tensor}.reshape(-1)" if known.rank != 1 else tensor))
+            )
+        elements = np.array([Sym(variable, is_float=is_float) for variable in variables], object)
+        return elements.reshape([size for size in known.shape or () if isinstance(size, int)])
+
+    def _made_tensor(self, host: Host, name: str) -> Code:
+        elements = host.elements.reshape(-1).tolist()
+        if not any(isinstance(element, Sym) for element in elements):
+            return self._buffer(host.elements.astype(host.dtype), name)
+        nested = host.elements.tolist() if host.elements.ndim else elements[0]
+        kind = self.program.float_dtype() if host.dtype == np.float32 else dtype_code(host.dtype)
+        return call("torch.tensor", nested, dtype=kind, device=self.program.device())
+
+    def _buffer(self, array: np.ndarray, name: str) -> Code:
+        """A constant as a buffer of the module; the same array is the same buffer."""
+        if id(array) not in self._buffers:
+            try:
+                buffer = self.program.buffer(self._layer_names.new(name), array)
+            except KeyError:
+                raise ConversionError(
+                    f"{self.graph.source}: the constant {name!r} is of {array.dtype}, which PyTorch has no tensors of",
+                    hint="export the model with ordinary numbers",
+                ) from None
+            self._buffers[id(array)] = buffer
+            self._constants.append(array)
+        return self._buffers[id(array)]
+
+    # --- layers
+
+    def layer(self, node: Node, constructor: Code, names: tuple[str, ...], weights: dict[str, np.ndarray]) -> Code:
+        """A layer named after `node`; the same constructor on the same constants is the same layer."""
+        key = (constructor, names)
+        if not weights or key not in self._shared:
+            self._shared[key] = self.program.layer(self._layer_names.new(node_hint(node)), constructor, weights)
+        return self._shared[key]
