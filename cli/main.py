@@ -14,6 +14,10 @@ from zoo.base.errors import UsageError, ZooError
 
 # Subcommand → its one-line help. Each lives in `zoo.cli.<name>` as `command`.
 COMMANDS: dict[str, str] = {
+    "list": "the models of the catalog",
+    "show": "everything known about one model, and what of it is here",
+    "fetch": "bring the original files of models here, verified",
+    "cache": "show, verify or prune what was fetched",
     "doctor": "what is installed here, and what to do about what is missing",
 }
 

@@ -9,6 +9,7 @@ What is on disk afterwards is the published bytes or nothing; docs/fetch.md says
 
 from zoo.fetch.events import Event
 from zoo.fetch.model import FetchedFile, FetchedModel
-from zoo.fetch.stage import Options, fetch, fetch_many
+from zoo.fetch.options import Options
+from zoo.fetch.stage import fetch, fetch_many
 
 __all__ = ["Event", "FetchedFile", "FetchedModel", "Options", "fetch", "fetch_many"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from zoo.base.files import CHUNK, atomic_file
 from zoo.catalog.store import Store
+from zoo.fetch.hashing import digests_of
 from zoo.fetch.wanted import Wanted
 
 
@@ -25,16 +25,6 @@ class Blob:
     @property
     def sha256(self) -> str:
         return self.digests["sha256"]
-
-
-def digests_of(path: Path, algorithms: tuple[str, ...]) -> dict[str, str]:
-    """Algorithm → digest of a file's content, read once."""
-    hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
-    with path.open("rb", buffering=0) as file:
-        while chunk := file.read(CHUNK):
-            for value in hashes.values():
-                value.update(chunk)
-    return {name: value.hexdigest() for name, value in hashes.items()}
 
 
 def found_blob(store: Store, wanted: Wanted) -> Blob | None:

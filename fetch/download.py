@@ -17,10 +17,11 @@ from zoo.catalog.exclusive import exclusive
 from zoo.catalog.lock import Locked, LockFile
 from zoo.catalog.store import Store
 from zoo.fetch.archive import Unsound, check_archive
-from zoo.fetch.blobs import Blob, commit, digests_of, found_blob, take_in
+from zoo.fetch.blobs import Blob, commit, found_blob, take_in
 from zoo.fetch.content import what_it_looks_like
 from zoo.fetch.events import Event, Kind, Listener
 from zoo.fetch.failures import Cancelled, Hiccup, Refusal, Stale, store_error
+from zoo.fetch.hashing import digests_of
 from zoo.fetch.http import Body, Web
 from zoo.fetch.limits import Limits
 from zoo.fetch.local import open_local
@@ -276,9 +277,7 @@ class _Run:
         lines.append(f"  expected: {wanted.expected or 'nothing is known of its content'}")
         if wanted.file.page:
             lines.append(f"  it is published on this page, for people: {wanted.file.page}")
-        hint = (
-            f"get the file by hand, put it at {wanted.path} and run again; or name a mirror that has it: --mirror URL"
-        )
+        hint = f"get the file by hand and put it at {wanted.path}, or name a mirror that has it: --mirror URL"
         if self.session.web is None:
             hint = f"run again without --offline, or {hint}"
         return FetchError("\n".join(lines), hint=hint)

@@ -222,12 +222,12 @@ def _failure(error: broken.HTTPError) -> Exception:
         return Refusal(f"not a url: {cause}")
     if isinstance(cause, broken.ReadTimeoutError):
         return Hiccup("no data came within the time limit (the server stalls)")
-    if isinstance(cause, broken.ConnectTimeoutError):
-        return Hiccup("no connection within the time limit")
     if isinstance(cause, broken.ProxyError):
         return Hiccup(f"the proxy does not work: {cause.original_error}")
     if isinstance(cause, broken.NewConnectionError):
-        return Hiccup(f"no connection: {str(cause).rpartition(': ')[2]}")
+        return Hiccup(f"no connection to {cause.conn.host}: {str(cause).rpartition(': ')[2]}")
+    if isinstance(cause, broken.ConnectTimeoutError):
+        return Hiccup("no connection within the time limit")
     if isinstance(cause, broken.IncompleteRead):
         return Hiccup("the connection was closed before the end")
     return Hiccup(f"the connection broke: {_innermost(cause)}")

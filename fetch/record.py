@@ -14,7 +14,7 @@ from pathlib import Path
 
 from zoo.base.files import atomic_file
 from zoo.catalog.store import Store
-from zoo.fetch.blobs import digests_of
+from zoo.fetch.hashing import digests_of
 
 SCHEMA = 1
 

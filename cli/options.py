@@ -1,0 +1,31 @@
+"""Options that several subcommands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+catalog_option = click.option(
+    "--catalog",
+    "catalogs",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A catalog file of your own, over the built-in one; may be given again. Also: ZOO_CATALOG, ./zoo.yaml.",
+)
+family_option = click.option("--family", type=click.Choice(["darknet", "tf1", "tf2"]), help="Only this family.")
+task_option = click.option(
+    "--task",
+    type=click.Choice(["detection", "instance-segmentation", "keypoints", "classification", "backbone"]),
+    help="Only this task.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def in_bytes(count: float) -> str:
+    """A size for people: 12.3 MB."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if abs(count) < 1000 or unit == "GB":
+            break
+        count /= 1000
+    return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
