@@ -6,6 +6,7 @@ beforehand to be small: a hostile file cannot make this take much memory.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -80,6 +81,8 @@ def _computed(node: Node, constants: dict[str, np.ndarray], graph: Graph) -> dic
     """The values of a constant node's outputs; None where it is not constant, not deterministic or maybe big."""
     if node.op == "Constant":
         return {node.outputs[0]: _constant(node, graph)}
+    if node.op in ("Shape", "Size"):
+        return _static_shape(node, constants, graph)
     foldable = node.inputs and node.op not in RANDOM and not _bodies(node)
     if not foldable or any(name and name not in constants for name in node.inputs):
         return None
@@ -94,6 +97,17 @@ def _computed(node: Node, constants: dict[str, np.ndarray], graph: Graph) -> dic
             hint="run the original model in its own framework: it should fail as well",
         ) from error
     return results
+
+
+def _static_shape(node: Node, constants: dict[str, np.ndarray], graph: Graph) -> dict[str, np.ndarray] | None:
+    """The result of Shape or Size where every size is known, whatever the tensor holds."""
+    name = node.inputs[0]
+    shape = constants[name].shape if name in constants else graph.value(name).shape
+    if shape is None or not all(isinstance(size, int) for size in shape):
+        return None
+    sizes = np.array(shape, np.int64)
+    part = sizes[node.attributes.get("start", 0) : node.attributes.get("end")]
+    return {node.outputs[0]: part if node.op == "Shape" else np.array(math.prod(shape), np.int64)}
 
 
 def _is_small(value: Value) -> bool:

@@ -82,7 +82,7 @@ def quoted(text: str) -> str:
 
 def call(function: str, *arguments: Any, **named: Any) -> Code:
     """The source of a call. `function` is zoo's own text; arguments go through `literal`."""
-    parts = [literal(argument) for argument in arguments]
+    parts: list[str] = [literal(argument) for argument in arguments]
     parts += [f"{name}={literal(value)}" for name, value in named.items()]
     return Code(f"{function}({', '.join(parts)})")
 

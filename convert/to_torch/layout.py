@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 LIMIT = 120
 OPEN, CLOSE = "([{", ")]}"
 
@@ -42,7 +44,7 @@ def _last_brackets(line: str) -> tuple[int, int]:
 def _items(body: str) -> list[str]:
     """The parts of `body` between the commas outside brackets."""
     cuts = [-1, *_top_level_commas(body), len(body)]
-    parts = [body[start + 1 : end].strip() for start, end in zip(cuts, cuts[1:], strict=False)]
+    parts = [body[start + 1 : end].strip() for start, end in pairwise(cuts)]
     return [part for part in parts if part]
 
 

@@ -89,7 +89,7 @@ def variable_names(program: Program) -> dict[Code, str]:
     for output in program.outputs:
         counts.uses.update(VARIABLE.findall(output))
     identifiers = Identifiers.for_variables(program.helpers)
-    names = {variable: identifiers.new(program.hints[variable]) for variable in program.inputs}
+    names = {variable: identifiers.new(_input_hint(program.hints[variable])) for variable in program.inputs}
     for variable, hint in program.hints.items():
         number = variable[1:]
         if variable in names:
@@ -101,6 +101,10 @@ def variable_names(program: Program) -> dict[Code, str]:
         else:
             names[variable] = identifiers.new(hint)
     return names
+
+
+def _input_hint(name: str) -> str:
+    return f"{name}_in" if identifier(name) == PASSING else name
 
 
 @dataclass

@@ -23,7 +23,7 @@ def load(path: str | Path | None = None) -> Model:
         begin = 8 + int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(begin - 8))
     data = torch.from_file(str(path), size=path.stat().st_size, dtype=torch.uint8)[begin:]
-    kinds = {kinds}
+    kinds: dict[str, torch.dtype] = {kinds}
     state = {{
         name: data[slice(*entry["data_offsets"])].view(kinds[entry["dtype"]]).view(entry["shape"])
         for name, entry in header.items()
@@ -75,7 +75,8 @@ def plain(text: str) -> str:
 
 def _docstring(header: Header) -> list[str]:
     lines = [wrapped for line in header.lines for wrapped in textwrap.wrap(plain(line), LIMIT) or [""]]
-    return [f'"""{plain(header.title)}', "", *lines, '"""']
+    title = plain(header.title)
+    return [f'"""{title}', "", *lines, '"""'] if lines else [f'"""{title}"""']
 
 
 def _imports(body: str) -> list[str]:
@@ -114,10 +115,10 @@ def _class(program: Program, names: dict[Code, str], header: Header) -> list[str
     count = len(program.outputs)
     kind = f"tuple[{', '.join(['Tensor'] * count)}]" if count <= 4 else "tuple[Tensor, ...]"
     lines += ["", *laid_out(f"    def forward(self{annotated}) -> {kind}:")]
-    lines += [line for line in _preamble(program, inputs)]
+    lines += _preamble(program, inputs)
     lines += _statements(program.statements, names, "        ")
     outputs = ", ".join(_renamed(output, names) for output in program.outputs)
-    return [*lines, *laid_out(f"        return {outputs}{',' * (count == 1)}")]
+    return [*lines, *laid_out(f"        return ({outputs},)" if count == 1 else f"        return {outputs}")]
 
 
 def _class_docstring(inputs: list[str], header: Header) -> list[str]:

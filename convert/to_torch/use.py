@@ -39,9 +39,10 @@ class Items:
 
 @dataclass(frozen=True)
 class Several:
-    """A call that returns one tensor for each output."""
+    """A call that returns a tuple of `count` tensors, in the order of the outputs."""
 
     code: Code
+    count: int
 
 
 Held = Code | Host | Items | np.ndarray  # Code: a tensor; ndarray: a constant
@@ -110,6 +111,12 @@ class Use:
     def sizes(self, position: int) -> list[Any]:
         """The input's elements as a flat list of numbers and Syms."""
         return list(self.host(position).reshape(-1))
+
+    def dims_of(self, position: int) -> Code:
+        """The input's elements as source of a tuple of integers, also where their number is unknown."""
+        if isinstance(self.held(position), Code) and not self.writer.has_known_size(self.node.input(position)):
+            return code("tuple({}.tolist())", self.tensor(position))
+        return literal(tuple(self.sizes(position)))
 
     def integers(self, position: int, attribute: str, default: Any = None) -> Any:
         """Sizes that older opsets give as an attribute and newer ones as an input."""
@@ -193,10 +200,3 @@ class Use:
 
     def device(self) -> Code:
         return self.writer.program.device()
-
-    def dims(self, values: list[Any]) -> Code:
-        """Sizes as source: `(1, x.shape[0])`."""
-        return literal(tuple(values))
-
-
-__all__ = ["MAX_HOST", "Held", "Host", "Items", "Sym", "Use", "code"]

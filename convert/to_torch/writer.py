@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import ChainMap
 from typing import Any
 
@@ -53,7 +54,9 @@ class Writer:
             self.program.inputs.append(variable)
             self.hold(value.name, variable if value.dtype is not None else Items(variable))
         outputs = self.body(self.graph)
-        self.program.outputs = [self.as_tensor(held, value.name) for held, value in zip(outputs, self.graph.outputs)]
+        self.program.outputs = [
+            self.as_tensor(held, value.name) for held, value in zip(outputs, self.graph.outputs, strict=True)
+        ]
         return self.program
 
     def body(self, graph: Graph) -> list[Held]:
@@ -68,19 +71,23 @@ class Writer:
 
     def _write_node(self, node: Node) -> None:
         use = Use(self, node, since_version(node.op, self.graph.opset) or 0)
-        result = on_host(use)
+        result: Any = on_host(use)
         if result is None:
             result = entry_for(node, self.graph.opset, self.graph.source).handler(use)
         if isinstance(result, Several):
-            variables = [self.program.variable(self._hint(node, name)) for name in node.outputs]
-            self.program.store(tuple(variables), result.code)
-            result = tuple(variables)
+            result = self._unpacked(node, result)
         results = result if isinstance(result, tuple) else (result,)
         for name, item in zip(node.outputs, results, strict=False):
             if name:
                 self.hold(name, self._named(self._hint(node, name), item))
 
-    def _named(self, hint: str, item: Any) -> Held:
+    def _unpacked(self, node: Node, result: Several) -> tuple[Code, ...]:
+        names = (*node.outputs, *("",) * result.count)[: result.count]
+        variables = tuple(self.program.variable(self._hint(node, name)) for name in names)
+        self.program.store(variables, result.code)
+        return variables
+
+    def _named(self, hint: str, item: Any) -> Any:
         """An expression gets a variable; what has a name, or is no expression, stays what it is."""
         if isinstance(item, Code) and not VARIABLE.fullmatch(item):
             return self.program.assign(hint, item)
@@ -126,13 +133,18 @@ class Writer:
             return held.elements
         if isinstance(held, np.ndarray):
             return held.astype(object)
-        known = self.value(name)
-        if isinstance(held, Items) or known.shape is None or not all(isinstance(size, int) for size in known.shape):
+        if isinstance(held, Items) or not self.has_known_size(name):
             use.refuse(f"its input {name!r} must have a known number of elements")
-        return self._read_back(held, name, known)
+        return self._read_back(held, name, self.value(name))
+
+    def has_known_size(self, name: str) -> bool:
+        shape = self.value(name).shape
+        return shape is not None and all(isinstance(size, int) for size in shape)
 
     def _read_back(self, tensor: Code, name: str, known: Value) -> np.ndarray:
-        count = int(np.prod(known.shape or (), dtype=np.int64))
+        """Variables for the elements of a tensor, which the program reads back as Python numbers."""
+        sizes = [size for size in known.shape or () if isinstance(size, int)]
+        count = math.prod(sizes)
         is_float = known.dtype is not None and known.dtype.kind == "f"
         variables = tuple(self.program.variable(name) for _ in range(count))
         if known.shape == ():
@@ -143,7 +155,7 @@ class Writer:
                 targets, code("{}.tolist()", Code(f"{tensor}.reshape(-1)" if known.rank != 1 else tensor))
             )
         elements = np.array([Sym(variable, is_float=is_float) for variable in variables], object)
-        return elements.reshape([size for size in known.shape or () if isinstance(size, int)])
+        return elements.reshape(sizes)
 
     def _made_tensor(self, host: Host, name: str) -> Code:
         elements = host.elements.reshape(-1).tolist()

@@ -6,6 +6,7 @@ written for the reader of that file. Shapes are in ONNX's order; comments say wh
 
 from __future__ import annotations
 
+import ast
 import inspect
 from collections.abc import Callable
 from functools import cache
@@ -42,10 +43,8 @@ def source_of(name: str) -> str:
 @cache
 def needed_by(name: str) -> frozenset[str]:
     """The functions of this package that a function calls, directly or not, itself included."""
-    code = FUNCTIONS[name].__code__
-    nested = [constant for constant in code.co_consts if hasattr(constant, "co_names")]
-    called = {other for part in (code, *nested) for other in part.co_names if other in FUNCTIONS and other != name}
-    return frozenset({name}.union(*(needed_by(other) for other in called)))
+    names = {node.id for node in ast.walk(ast.parse(source_of(name))) if isinstance(node, ast.Name)}
+    return frozenset({name}.union(*(needed_by(other) for other in names & FUNCTIONS.keys() if other != name)))
 
 
 def in_order(names: set[str]) -> list[str]:

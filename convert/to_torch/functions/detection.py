@@ -85,7 +85,7 @@ def sample_axis(
     low = position.floor()
     high_weight = (position - low) * inside
     low = low.long()
-    return low, (low + 1).clamp(max=size - 1), inside - high_weight, high_weight
+    return low, (low + 1).clamp(max=size - 1), inside.to(high_weight.dtype) - high_weight, high_weight
 
 
 def roi_align(

@@ -7,6 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def batch_norm_training(
+    x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor, epsilon: float, momentum: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalise by the batch's own statistics; also the running mean and variance that follow."""
+    axes = (0, *range(2, x.ndim))
+    own_mean, own_variance = x.mean(axes), x.var(axes, correction=0)
+    result = F.batch_norm(x, None, None, scale, bias, training=True, eps=epsilon)
+    running_mean = mean * momentum + own_mean * (1 - momentum)
+    return result, running_mean, variance * momentum + own_variance * (1 - momentum)
+
+
 def layer_norm_with_statistics(
     x: Tensor, scale: Tensor, bias: Tensor | None, axis: int, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:

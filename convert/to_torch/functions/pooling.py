@@ -10,7 +10,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def window_sum(
+def window_sum(x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> Tensor:
+    """The sum of each window; a convolution with ones, for it knows dilation."""
+    convolution: Callable[..., Tensor] = (F.conv1d, F.conv2d, F.conv3d)[len(kernel) - 1]
+    ones = torch.ones(1, 1, *kernel, dtype=x.dtype, device=x.device)
+    sums = convolution(x.flatten(0, 1).unsqueeze(1), ones, None, stride, 0, dilation)
+    return sums.reshape(*x.shape[:2], *sums.shape[2:])
+
+
+def pool_pads(
     x: Tensor,
     kernel: tuple[int, ...],
     stride: tuple[int, ...],
@@ -18,21 +26,18 @@ def window_sum(
     before: tuple[int, ...],
     after: tuple[int, ...],
     ceil_mode: bool,
-) -> Tensor:
-    """The sum of each window, outside being 0; a convolution with ones, for it knows dilation."""
-    pads: list[int] = []
+) -> tuple[list[int], list[int]]:
+    """Padding as F.pad wants it: what was asked for, and what rounding the size up adds at each end."""
+    asked: list[int] = []
+    added: list[int] = []
     for axis in reversed(range(len(kernel))):
         size = x.shape[2 + axis] + before[axis] + after[axis] - (kernel[axis] - 1) * dilation[axis] - 1
         more = -size % stride[axis] if ceil_mode else 0
-        if more and size // stride[axis] * stride[axis] + stride[axis] >= x.shape[2 + axis] + before[axis]:
+        if more and size + more >= x.shape[2 + axis] + before[axis]:
             more = 0  # a window that would start in the padding at the end does not count
-        pads += [before[axis], after[axis] + more]
-    convolution: Callable[..., Tensor] = (F.conv1d, F.conv2d, F.conv3d)[len(kernel) - 1]
-    planes = F.pad(x, pads).reshape(
-        -1, 1, *(x.shape[2 + i] + pads[-2 * i - 2] + pads[-2 * i - 1] for i in range(len(kernel)))
-    )
-    sums = convolution(planes, torch.ones(1, 1, *kernel, dtype=x.dtype, device=x.device), None, stride, 0, dilation)
-    return sums.reshape(*x.shape[:2], *sums.shape[2:])
+        asked += [before[axis], after[axis]]
+        added += [0, more]
+    return asked, added
 
 
 def average_pool(
@@ -46,14 +51,10 @@ def average_pool(
     count_padding: bool,
 ) -> Tensor:
     """The mean of each window over the elements inside, or over the padding too where `count_padding`."""
-    ones = torch.ones_like(x[:1, :1])
-    zeros = (0,) * len(kernel)
-    if count_padding:
-        pads = [size for pair in zip(reversed(before), reversed(after), strict=True) for size in pair]
-        x, ones = F.pad(x, pads), F.pad(ones, pads, value=1.0)
-        before, after = zeros, zeros
-    total = window_sum(x, kernel, stride, dilation, before, after, ceil_mode)
-    return total / window_sum(ones, kernel, stride, dilation, before, after, ceil_mode)
+    asked, added = pool_pads(x, kernel, stride, dilation, before, after, ceil_mode)
+    ones = F.pad(torch.ones_like(x[:1, :1]), asked, value=1.0 if count_padding else 0.0)
+    total = window_sum(F.pad(F.pad(x, asked), added), kernel, stride, dilation)
+    return total / window_sum(F.pad(ones, added), kernel, stride, dilation)
 
 
 def lp_pool(
@@ -67,7 +68,8 @@ def lp_pool(
     p: int,
 ) -> Tensor:
     """The p-norm of each window."""
-    return window_sum(x.abs() ** p, kernel, stride, dilation, before, after, ceil_mode) ** (1 / p)
+    asked, added = pool_pads(x, kernel, stride, dilation, before, after, ceil_mode)
+    return window_sum(F.pad(F.pad(x.abs() ** p, asked), added), kernel, stride, dilation) ** (1 / p)
 
 
 def max_pool_with_indices(x: Tensor, column_major: bool, **window: Any) -> tuple[Tensor, Tensor]:
@@ -84,6 +86,6 @@ def max_pool_with_indices(x: Tensor, column_major: bool, **window: Any) -> tuple
 
 
 def max_unpool(x: Tensor, index: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    """Zeros of `sizes` with the elements of `x` at `index`, which counts in the tensor that was pooled."""
+    """Zeros of `sizes` with the elements of `x` at `index`, which counts in a tensor of these sizes."""
     empty = torch.zeros(sizes, dtype=x.dtype, device=x.device)
     return empty.reshape(-1).scatter(0, index.reshape(-1), x.reshape(-1)).reshape(sizes)

@@ -18,13 +18,15 @@ def extreme(x: Tensor, axes: tuple[int, ...], keepdim: bool, largest: bool) -> T
     """The largest or smallest along `axes`; of nothing, the smallest or largest number there is."""
     if x.dtype.is_floating_point:
         empty = float("-inf") if largest else float("inf")
+    elif x.dtype == torch.bool:
+        empty = not largest
     else:
         empty = torch.iinfo(x.dtype).min if largest else torch.iinfo(x.dtype).max
     for axis in sorted((axis % x.ndim for axis in axes or range(x.ndim)), reverse=True):
         if x.shape[axis]:
             x = x.amax(axis, keepdim) if largest else x.amin(axis, keepdim)
         else:
-            x = x.sum(axis, keepdim, dtype=x.dtype).fill_(empty)
+            x = torch.full_like(x.sum(axis, keepdim), empty, dtype=x.dtype)
     return x
 
 

@@ -64,12 +64,19 @@ def interpolate_axis(x: Tensor, axis: int, position: Tensor, mode: str, cubic: f
     return torch.stack(parts).sum(0)
 
 
-def antialias_axis(x: Tensor, axis: int, position: Tensor, scale: float, mode: str, cubic: float) -> Tensor:
-    """Like `interpolate_axis`, with the kernel widened when shrinking and nothing taken from outside."""
-    places = torch.arange(x.shape[axis], dtype=torch.float32, device=x.device)
-    weight = kernel_weights((position.unsqueeze(1) - places) * min(scale, 1.0), mode, cubic)
+def antialias_axis(
+    x: Tensor, axis: int, position: Tensor, scale: float, mode: str, cubic: float, exclude_outside: bool
+) -> Tensor:
+    """Like `interpolate_axis`, with the kernel widened when shrinking."""
+    size, shrink = x.shape[axis], min(scale, 1.0)
+    reach = int(2 / shrink) + 2
+    places = torch.arange(-reach, size + reach, device=x.device)
+    weight = kernel_weights((position.unsqueeze(1) - places) * shrink, mode, cubic)
+    if exclude_outside:
+        weight = weight * ((places >= 0) & (places < size))
     weight = weight / weight.sum(1, keepdim=True)
-    return (x.movedim(axis, -1) @ weight.T.to(x.dtype)).movedim(-1, axis)
+    edged = x.index_select(axis, places.clamp(0, size - 1)).movedim(axis, -1)
+    return (edged @ weight.T.to(x.dtype)).movedim(-1, axis)
 
 
 def resize(
@@ -111,7 +118,7 @@ def resize(
         if mode == "nearest":
             x = x.index_select(axis, nearest_index(position, rounding).clamp(0, size - 1).long())
         elif antialias:
-            x = antialias_axis(x, axis, position, scale, mode, cubic)
+            x = antialias_axis(x, axis, position, scale, mode, cubic, exclude_outside)
         else:
             x = interpolate_axis(x, axis, position, mode, cubic, exclude_outside)
     return torch.where(is_outside, outside, x) if roi else x

@@ -10,6 +10,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+def reshape(x: Tensor, sizes: tuple[int, ...], allow_zero: bool) -> Tensor:
+    """Reshape to sizes of which 0 means "as before" unless `allow_zero`."""
+    if not allow_zero:
+        sizes = tuple(size or x.shape[axis] for axis, size in enumerate(sizes))
+    return x.reshape(sizes)
+
+
 def expand(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
     """Broadcast `x` and a tensor of `sizes` against each other."""
     return x.expand(torch.broadcast_shapes(x.shape, sizes))
@@ -25,27 +32,32 @@ def slice_backwards(x: Tensor, axis: int, start: int, end: int, step: int) -> Te
     ]
 
 
-def pad_same(
-    x: Tensor,
-    kernel: tuple[int, ...],
-    stride: tuple[int, ...],
-    dilation: tuple[int, ...],
-    upper: bool,
-    value: float,
-) -> Tensor:
-    """Pad so that the output has ceil(size / stride) elements; an odd one goes to the end (`upper`) or the start."""
-    pads: list[int] = []
-    for axis in reversed(range(len(kernel))):
+def same_pads(
+    x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...], upper: bool
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Padding before and after each dimension so that ceil(size / stride) windows fit; an odd one goes to the end
+    (`upper`) or to the start.
+    """
+    totals = []
+    for axis in range(len(kernel)):
         size = x.shape[2 + axis]
         wanted = -(-size // stride[axis])
-        total = max((wanted - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1 - size, 0)
-        half = total // 2
-        pads += [half, total - half] if upper else [total - half, half]
+        totals.append(max((wanted - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1 - size, 0))
+    less, more = tuple(total // 2 for total in totals), tuple(total - total // 2 for total in totals)
+    return (less, more) if upper else (more, less)
+
+
+def pad_same(
+    x: Tensor, kernel: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...], upper: bool, value: float
+) -> Tensor:
+    """`x` with the padding of `same_pads`."""
+    before, after = same_pads(x, kernel, stride, dilation, upper)
+    pads = [size for pair in zip(reversed(before), reversed(after), strict=True) for size in pair]
     return F.pad(x, pads, value=value)
 
 
 def pad_by_index(x: Tensor, pads: tuple[int, ...], mode: str) -> Tensor:
-    """Pad (last dimension first, as in F.pad; negative numbers cut) by repeating what is inside: reflect, edge, wrap."""
+    """Pad by repeating what is inside (reflect, edge, wrap). The last dimension comes first, negative numbers cut."""
     for number in range(len(pads) // 2):
         axis = x.ndim - 1 - number
         before, after, size = pads[2 * number], pads[2 * number + 1], x.shape[axis]

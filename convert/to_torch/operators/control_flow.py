@@ -1,5 +1,7 @@
-"""If, Loop and Scan: ordinary Python control flow, which reads well, runs eagerly and can be exported where the decision
-depends on sizes only. What depends on data is left to `model.py`: torch.export refuses it."""
+"""If, Loop and Scan: ordinary Python control flow, which reads well and runs eagerly.
+
+It can be exported where the decision depends on sizes only; torch.export refuses what depends on data.
+"""
 
 from __future__ import annotations
 

@@ -112,6 +112,6 @@ def columns_to_image(use: Use) -> Code:
     pads = tuple(use.attribute("pads", (0,) * 2 * rank))
     ones = (1,) * rank
     dilation, stride = tuple(use.attribute("dilations", ones)), tuple(use.attribute("strides", ones))
-    if rank == 2 and pads[:2] == pads[2:]:
-        return call("F.fold", use.tensor(0), tuple(size), tuple(block), dilation, pads[:2], stride)
-    use.refuse("only two dimensions and symmetric padding are supported")
+    if rank != 2 or pads[:2] != pads[2:]:
+        use.refuse("only two dimensions and symmetric padding are supported")
+    return call("F.fold", use.tensor(0), tuple(size), tuple(block), dilation, pads[:2], stride)

@@ -89,7 +89,7 @@ def top_k(use: Use) -> Several:
     """Ties go to the lower index, as in ONNX Runtime; `torch.topk` promises no order of ties."""
     k = use.attribute("k") if "k" in use.node.attributes else use.sizes(1)[0]
     axis, largest = use.attribute("axis", -1), bool(use.attribute("largest", 1))
-    return Several(use.helper("top_k", use.tensor(0), k, axis, largest))
+    return Several(use.helper("top_k", use.tensor(0), k, axis, largest), 2)
 
 
 @operator("Unique", since=11)

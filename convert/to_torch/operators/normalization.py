@@ -9,11 +9,14 @@ from zoo.convert.to_torch.use import Several, Use
 
 
 @operator("BatchNormalization", since=7)
-def batch_norm(use: Use) -> Code:
+def batch_norm(use: Use) -> Code | Several:
     """A layer where all four statistics are constant, so that it can be trained on."""
-    if use.attribute("training_mode", 0) or use.wants(1):
-        use.refuse("batch normalisation in training mode gives other numbers for other batches")
     epsilon = float32(use.attribute("epsilon", 1e-5))
+    if use.attribute("training_mode", 0):
+        momentum = float32(use.attribute("momentum", 0.9))
+        return Several(use.helper("batch_norm_training", *use.tensors(), epsilon, momentum), 3)
+    if use.wants(1):
+        use.refuse("before opset 14 its further outputs were for training only")
     constants = [use.constant(position) for position in range(1, 5)]
     weight, bias, mean, variance = constants
     rank = use.maybe_rank(0)
@@ -37,7 +40,7 @@ def instance_norm(use: Use) -> Code:
 def layer_norm(use: Use) -> Code | Several:
     axis, epsilon = use.attribute("axis", -1), float32(use.attribute("epsilon", 1e-5))
     if use.wants(1) or use.wants(2):
-        return Several(use.helper("layer_norm_with_statistics", *_scaled(use), use.optional(2), axis, epsilon))
+        return Several(use.helper("layer_norm_with_statistics", *_scaled(use), use.optional(2), axis, epsilon), 3)
     rank = use.rank(0)
     if not all(isinstance(size, int) for size in use.shape(0)[axis % rank :]):
         statistics = use.helper("layer_norm_with_statistics", *_scaled(use), use.optional(2), axis, epsilon)

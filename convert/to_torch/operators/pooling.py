@@ -51,7 +51,7 @@ def _with_indices(use: Use, window: Window) -> Several:
         use.refuse("its indices are only supported with symmetric padding of at most half the kernel")
     arguments = {"kernel_size": window.kernel, **layer_arguments(window, use)}
     column_major = bool(use.attribute("storage_order", 0))
-    return Several(use.helper("max_pool_with_indices", use.tensor(0), column_major, **arguments))
+    return Several(use.helper("max_pool_with_indices", use.tensor(0), column_major, **arguments), 2)
 
 
 @operator("AveragePool")
@@ -76,10 +76,13 @@ def lp_pool(use: Use) -> Code:
 
 def _geometry(use: Use, window: Window) -> tuple[Any, ...]:
     """Kernel, stride, dilation, padding before and after, and ceil_mode of the general poolings."""
+    sizes = (window.kernel, window.stride, window.dilation)
+    before: Any = window.before
+    after: Any = window.after
     if window.same:
-        use.refuse("automatic padding with a stride is not supported here")
-    sizes = (window.kernel, window.stride, window.dilation, window.before, window.after)
-    return (*sizes, bool(use.attribute("ceil_mode", 0)))
+        pads = use.let("pads", use.helper("same_pads", use.tensor(0), *sizes, window.same == "SAME_UPPER"))
+        before, after = code("{}[0]", pads), code("{}[1]", pads)
+    return (*sizes, before, after, bool(use.attribute("ceil_mode", 0)) and not window.same)
 
 
 @operator("GlobalAveragePool")
@@ -106,12 +109,14 @@ def _spatial(use: Use) -> tuple[int, ...]:
 @operator("MaxUnpool", since=9)
 def max_unpool(use: Use) -> Code:
     window = pooling_window(use)
-    if use.has(2):
-        return use.helper("max_unpool", use.tensor(0), use.tensor(1), tuple(use.sizes(2)))
     sizes = [
         (size - 1) * stride - before - after + kernel
         for size, stride, before, after, kernel in zip(
             use.shape(0)[2:], window.stride, window.before, window.after, window.kernel, strict=True
         )
     ]
-    return use.helper("max_unpool", use.tensor(0), use.tensor(1), (*use.shape(0)[:2], *sizes))
+    result = use.helper("max_unpool", use.tensor(0), use.tensor(1), (*use.shape(0)[:2], *sizes))
+    if not use.has(2):
+        return result
+    more = [wanted - size for wanted, size in zip(use.sizes(2)[2:], sizes, strict=True)]
+    return call("F.pad", result, tuple(size for end in reversed(more) for size in (0, end)))

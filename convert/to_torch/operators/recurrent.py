@@ -33,7 +33,7 @@ def recurrent(use: Use) -> Several:
         use.refuse("coupled input and forget gates are not supported")
     arguments = [use.tensor(0), use.tensor(1), use.tensor(2), use.optional(3), *states]
     result = use.helper(op.lower(), *arguments, **options)
-    return Several(result)
+    return Several(result, 3 if op == "LSTM" else 2)
 
 
 def _direction(use: Use) -> str:

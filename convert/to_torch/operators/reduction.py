@@ -33,6 +33,10 @@ WITH_DTYPE = {"ReduceSum", "ReduceL1", "ReduceSumSquare"}  # torch sums int32 as
 @operator(*TEMPLATES, "ReduceProd")
 def reduce_axes(use: Use) -> Code:
     op = use.node.op
+    if use.has(1) and isinstance(use.held(1), Code) and not use.writer.has_known_size(use.node.input(1)):
+        if op == "ReduceProd" or use.attribute("noop_with_empty_axes", 0):
+            use.refuse("the number of its axes must be known")
+        return _reduced(use, op, use.dims_of(1), bool(use.attribute("keepdims", 1)))
     axes = use.integers(1, "axes", ())
     if not axes and use.attribute("noop_with_empty_axes", 0):
         return code(ELEMENTWISE.get(op, "{0}"), use.tensor(0))
@@ -46,7 +50,7 @@ def reduce_axes(use: Use) -> Code:
     return _reduced(use, op, tuple(axes) or tuple(range(use.rank(0))), keep)
 
 
-def _reduced(use: Use, op: str, axes: tuple[Any, ...], keep: bool) -> Code:
+def _reduced(use: Use, op: str, axes: tuple[Any, ...] | Code, keep: bool) -> Code:
     tensor = use.tensor(0)
     whole = use.is_integer() and op in ("ReduceMean", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp")
     if whole:

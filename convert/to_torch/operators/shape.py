@@ -26,6 +26,8 @@ def shape(use: Use) -> Code:
 
 @operator("Reshape", since=5)
 def reshape(use: Use) -> Code:
+    if isinstance(use.held(1), Code) and not use.writer.has_known_size(use.node.input(1)):
+        return use.helper("reshape", use.tensor(0), use.dims_of(1), bool(use.attribute("allowzero", 0)))
     target = use.sizes(1)
     zeros = [] if use.attribute("allowzero", 0) else [i for i, size in enumerate(target) if _is_zero(size)]
     if zeros:
@@ -89,6 +91,8 @@ def unsqueeze(use: Use) -> Code:
 @operator("Expand", since=8)
 def expand(use: Use) -> Code:
     """Both sides broadcast: a 1 in the wanted shape keeps the input's size."""
+    if isinstance(use.held(1), Code) and not use.writer.has_known_size(use.node.input(1)):
+        return use.helper("expand", use.tensor(0), use.dims_of(1))
     wanted = use.sizes(1)
     rank = use.maybe_rank(0)
     known = use.writer.value(use.node.input(0)).shape
@@ -114,15 +118,14 @@ def split(use: Use) -> tuple[Code, ...]:
     """Sizes as given, or as many equal parts as there are outputs, the last one smaller."""
     axis, count = use.attribute("axis", 0), len(use.node.outputs)
     sizes = use.integers(1, "split")
-    if sizes is None:
-        whole = use.shape(0)[axis]
-        if not isinstance(whole, int):
-            parts = code("{}.tensor_split({}, dim={})", use.tensor(0), count, axis)
-        else:
-            part = -(-whole // count)
-            sizes = [part] * (count - 1) + [whole - part * (count - 1)]
+    known = use.writer.value(use.node.input(0)).shape
+    whole = known[axis] if known is not None else None
     if sizes is not None:
         parts = call(f"{use.tensor(0)}.split", list(sizes), dim=axis)
+    elif isinstance(whole, int):
+        parts = call(f"{use.tensor(0)}.split", -(-whole // count), dim=axis)
+    else:
+        parts = code("{0}.split(-(-{0}.shape[{1}] // {2}), dim={1})", use.tensor(0), axis, count)
     named = use.let("parts", parts)
     return tuple(code("{}[{}]", named, index) for index in range(count))
 
@@ -197,7 +200,7 @@ def identity(use: Use) -> Any:
 @operator("ConstantOfShape", since=9)
 def constant_of_shape(use: Use) -> Code:
     value = use.attribute("value", np.zeros(1, np.float32)).reshape(-1)[0]
-    return call("torch.full", tuple(use.sizes(0)), value, dtype=use.dtype_code(value.dtype), device=use.device())
+    return call("torch.full", use.dims_of(0), value, dtype=use.dtype_code(value.dtype), device=use.device())
 
 
 @operator("Range", since=11)
