@@ -215,7 +215,7 @@ def _pool(place: Place) -> Layer:
 def _check_windows(place: Place, size: int, padding: int, axes: tuple[tuple[int, int, int], ...]) -> None:
     """Every window must see a cell of the input: the program gives −FLT_MAX (or 0 / 0) where one does not."""
     for length, stride, count in axes:
-        if padding // 2 >= size or (count - 1) * stride - padding // 2 >= length:
+        if (padding + 1) // 2 >= size or (count - 1) * stride - padding // 2 >= length:
             raise place.error(f"size={size}, padding={padding}: expected windows that all touch the input", "padding")
 
 
@@ -260,7 +260,7 @@ def _reorg_fits(kind: str, reverse: bool, shape: Shape, stride: int) -> bool:
     c, h, w = shape
     square = stride * stride
     if reverse:
-        return c % square == 0
+        return c % (square if kind == "reorg" else square * square) == 0
     return not h % stride and not w % stride and (kind == "reorg3d" or c % square == 0)
 
 
