@@ -8,6 +8,7 @@ nothing is decompressed, because the hash is of the published file.
 from __future__ import annotations
 
 import email.utils
+import http.client
 import re
 import time
 import urllib.request
@@ -148,7 +149,7 @@ class Web:
 
 def _read(response: urllib3.BaseHTTPResponse, count: int) -> bytes:
     try:
-        return response.read(count, decode_content=False)
+        return response.read1(count, decode_content=False)
     except broken.HTTPError as error:
         raise _failure(error) from error
 
@@ -228,13 +229,14 @@ def _failure(error: broken.HTTPError) -> Exception:
         return Hiccup(f"no connection to {cause.conn.host}: {str(cause).rpartition(': ')[2]}")
     if isinstance(cause, broken.ConnectTimeoutError):
         return Hiccup("no connection within the time limit")
-    if isinstance(cause, broken.IncompleteRead):
+    innermost = _innermost(cause)
+    if isinstance(innermost, broken.IncompleteRead | http.client.IncompleteRead):
         return Hiccup("the connection was closed before the end")
-    return Hiccup(f"the connection broke: {_innermost(cause)}")
+    return Hiccup(f"the connection broke: {innermost or type(innermost).__name__}")
 
 
-def _innermost(error: BaseException) -> str:
-    """The message of the error at the bottom: urllib3 wraps the operating system's."""
-    while isinstance(error.args[-1] if error.args else None, BaseException):
+def _innermost(error: BaseException) -> BaseException:
+    """The error at the bottom: urllib3 wraps the operating system's."""
+    while error.args and isinstance(error.args[-1], BaseException):
         error = error.args[-1]
-    return str(error) or type(error).__name__
+    return error
