@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "show": "everything known about one model, and what of it is here",
     "fetch": "bring the original files of models here, verified",
     "cache": "show, verify or prune what was fetched",
+    "inspect": "what a Darknet cfg says, layer by layer",
     "doctor": "what is installed here, and what to do about what is missing",
 }
 
