@@ -68,7 +68,7 @@ class LockFile:
                 model: {file: _checked(entry) for file, entry in files.items()}
                 for model, files in content["models"].items()
             }
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(

@@ -17,6 +17,9 @@ def command(context: click.Context) -> None:
     """Show, verify or prune the store of original files (without a subcommand: show).
 
     It lies at $ZOO_HOME, or in this platform's folder for caches.
+
+    \b
+    Example:  zoo cache verify
     """
     if context.invoked_subcommand is None:
         context.invoke(show)

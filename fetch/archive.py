@@ -50,8 +50,9 @@ class Extracted:
 
 def check_archive(archive: Path, members: tuple[Member, ...]) -> None:
     """Look through the whole archive, write nothing. Raises Unsound."""
-    for _ in _wanted_members(archive, members):
-        pass
+    with _as_unsound():
+        for _ in _wanted_members(archive, members):
+            pass
 
 
 def extract(archive: Path, members: tuple[Member, ...], folder: Path) -> list[Extracted]:
@@ -60,14 +61,15 @@ def extract(archive: Path, members: tuple[Member, ...], folder: Path) -> list[Ex
     Their sizes and hashes are checked where the catalog has them.
     """
     extracted: list[Extracted] = []
-    for member, name, size, reader in _wanted_members(archive, members):
-        check_room(folder, size)
-        path = folder / str(len(extracted))
-        digests = _written(reader, path, member)
-        if path.stat().st_size != size:
-            raise Unsound(f"member {name!r} ends early")
-        _check_hashes(member, name, digests)
-        extracted.append(Extracted(member.role, member.path, name, path, size, digests))
+    with _as_unsound():
+        for member, name, size, reader in _wanted_members(archive, members):
+            check_room(folder, size)
+            path = folder / str(len(extracted))
+            digests = _written(reader, path, member)
+            if path.stat().st_size != size:
+                raise Unsound(f"member {name!r} ends early")
+            _check_hashes(member, name, digests)
+            extracted.append(Extracted(member.role, member.path, name, path, size, digests))
     return extracted
 
 
@@ -173,18 +175,22 @@ def _taken_as(parts: list[str], member: Member) -> str:
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[tuple[tarfile.TarFile, BinaryIO]]:
-    """The archive and its uncompressed stream. What any layer finds wrong becomes Unsound."""
+    """The archive, and its uncompressed stream."""
+    with _uncompressed(archive) as stream, tarfile.open(fileobj=cast(BinaryIO, _Guarded(stream)), mode="r:") as tar:
+        yield tar, stream
+
+
+@contextmanager
+def _as_unsound() -> Iterator[None]:
+    """What any layer finds wrong with the archive becomes Unsound; what is wrong with the disk stays an OSError."""
     try:
-        with _uncompressed(archive) as stream:
-            guarded = cast(BinaryIO, _Guarded(stream))
-            with tarfile.open(fileobj=guarded, mode="r:") as tar:
-                yield tar, stream
+        yield
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         raise Unsound(str(error) or type(error).__name__) from error
     except OSError as error:
         if error.errno is not None:
-            raise  # the disk's, not the archive's: bz2 and gzip raise OSError without a number
-        raise Unsound(str(error)) from error
+            raise
+        raise Unsound(str(error)) from error  # bz2 raises an OSError without a number
 
 
 def _uncompressed(archive: Path) -> BinaryIO:

@@ -81,7 +81,10 @@ def test_a_body_that_always_ends_early(served: Served, fetching: Fetching) -> No
     served.script.on("/m.weights", cut(BODY, 70_000))
     text = fails(fetching, served.url())
     assert "the connection was closed before the end (3 tries)" in text
-    assert fetching.parts() == {f"{KEY}.part": 70_000, f"{KEY}.origin": len(f'{{"url": "{served.url()}", "validator": ""}}')}
+    assert fetching.parts() == {
+        f"{KEY}.part": 70_000,
+        f"{KEY}.origin": len(f'{{"url": "{served.url()}", "validator": ""}}'),
+    }
     assert not fetching.store.source_folder("model").exists()
 
 
@@ -349,7 +352,9 @@ def test_a_redirect_to_where_it_must_not_lead(served: Served, fetching: Fetching
     assert fetching.has_nothing()
 
 
-@pytest.mark.parametrize("target", ["http://127.0.0.1:1/x", "http://localhost:1/x", "http://[::1]:1/x", "http://0.0.0.0/"])
+@pytest.mark.parametrize(
+    "target", ["http://127.0.0.1:1/x", "http://localhost:1/x", "http://[::1]:1/x", "http://0.0.0.0/"]
+)
 def test_a_redirect_from_outside_into_this_machine(
     served: Served, fetching: Fetching, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
