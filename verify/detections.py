@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -52,10 +53,48 @@ class Suppression:
 
 @dataclass(frozen=True)
 class Limits:
-    """The tolerances of scores and of box coordinates, absolute."""
+    """The tolerances: of scores and of box centres absolute, of widths and heights relative, because they are exp of
+    what the network gives and may be of any size."""
 
     score: float
-    box: float
+    centre: float
+    side: float
+
+    def times(self, factor: float) -> Limits:
+        """Every tolerance multiplied."""
+        return Limits(self.score * factor, self.centre * factor, self.side * factor)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """One picture on the side of the reference. `limits` are those within which its numbers are uncertain."""
+
+    candidates: Candidates
+    suppression: Suppression
+    limits: Limits
+
+    @cached_property
+    def found(self) -> Detections:
+        """What the reference detects."""
+        return self.suppression(self.candidates)
+
+    @cached_property
+    def outcomes(self) -> tuple[Detections, ...]:
+        """What it detects when its numbers are moved within the limits."""
+        return tuple(self.suppression(moved) for moved in _moved(self.candidates, self.limits))
+
+    @cached_property
+    def unstable(self) -> Array:
+        """bool [K]: which of its detections some outcome lacks."""
+        there = [_same(self.found, outcome, self.limits.times(2)).any(axis=1) for outcome in self.outcomes]
+        result: Array = ~np.all(there, axis=0)
+        return result
+
+    def possible(self, detections: Detections) -> Array:
+        """bool [K]: which of these detections some outcome has, up to twice the limits: both sides may be off."""
+        there = [_same(detections, outcome, self.limits.times(2)).any(axis=1) for outcome in self.outcomes]
+        result: Array = np.any(there, axis=0)
+        return result
 
 
 @dataclass(frozen=True)
@@ -78,24 +117,21 @@ class Match:
     only_candidate: tuple[tuple[int, str], ...]
 
 
-def match(candidate: Detections, truth: Candidates, suppression: Suppression, limits: Limits) -> Match:
+def match(candidate: Detections, truth: Truth) -> Match:
     """Pair the detections of a candidate with those that the truth gives, and explain the rest."""
-    reference = suppression(truth)
+    reference, limits = truth.found, truth.limits
     pairs = tuple(_pairs(reference, candidate, limits))
     doubtful = [pair for pair in pairs if pair.excess]  # a tie may leave another box of the same thing
     missing = _rest(reference, {pair.reference for pair in pairs if not pair.excess})
     surplus = _rest(candidate, {pair.candidate for pair in pairs if not pair.excess})
-    if not missing and not surplus:
-        return Match(pairs, (), ())
-    outcomes = [suppression(moved) for moved in _moved(truth, limits)]
-    why_missing = {row: _why_missing(reference, row, outcomes, suppression, limits) for row in missing}
-    why_surplus = {row: _why_surplus(candidate, row, outcomes, suppression, limits) for row in surplus}
+    why_missing = _explained(reference, missing, truth.unstable, truth) if missing else {}
+    why_surplus = _explained(candidate, surplus, truth.possible(candidate), truth) if surplus else {}
     for pair in doubtful:
         if not (why_missing[pair.reference] and why_surplus[pair.candidate]):
             del why_missing[pair.reference], why_surplus[pair.candidate]  # no tie: the same thing, and it is off
-    kept = {(pair.reference, pair.candidate) for pair in doubtful if pair.reference not in why_missing}
+    kept = {pair.reference for pair in doubtful if pair.reference not in why_missing}
     return Match(
-        tuple(pair for pair in pairs if not pair.excess or (pair.reference, pair.candidate) in kept),
+        tuple(pair for pair in pairs if not pair.excess or pair.reference in kept),
         tuple(why_missing.items()),
         tuple(why_surplus.items()),
     )
@@ -105,16 +141,19 @@ def _pairs(reference: Detections, candidate: Detections, limits: Limits) -> Iter
     """Greedy, best score first: each detection of the reference takes its equal among the free ones."""
     free = np.ones(len(candidate), bool)
     for row in range(len(reference)):
-        column = _equal(reference, row, candidate, free)
+        column = _equal(reference, row, candidate, free, limits)
         if column is not None:
             free[column] = False
             yield _pair(reference, candidate, row, column, limits)
 
 
-def _equal(own: Detections, row: int, other: Detections, free: Array) -> int | None:
-    """The free detection of the same class that overlaps best, of those that overlap alike the nearest in score."""
+def _equal(own: Detections, row: int, other: Detections, free: Array, limits: Limits) -> int | None:
+    """The free detection of the same class that overlaps best, of those that overlap alike the nearest in score.
+
+    A box of almost no width overlaps nothing: one whose numbers are the same within the tolerance will do as well.
+    """
     usable = np.flatnonzero(free & (other.classes == own.classes[row]))
-    overlap = box_iou(own.boxes[row].astype(np.float64), other.boxes[usable].astype(np.float64))
+    overlap = np.where(_near(own.boxes[row], other.boxes[usable], limits), 1.0, _overlap(own, row, other, usable))
     usable, overlap = usable[overlap >= LOWEST_IOU], overlap[overlap >= LOWEST_IOU]
     if not len(usable):
         return None
@@ -123,64 +162,60 @@ def _equal(own: Detections, row: int, other: Detections, free: Array) -> int | N
 
 
 def _pair(reference: Detections, candidate: Detections, row: int, column: int, limits: Limits) -> Pair:
-    a, b = reference.boxes[row].astype(np.float64), candidate.boxes[column].astype(np.float64)
-    overlap = float(box_iou(a, b[np.newaxis])[0])
+    overlap = float(_overlap(reference, row, candidate, np.array([column]))[0])
     difference = float(candidate.scores[column]) - float(reference.scores[row])
-    needed = 1 - iou_slack(a, b, limits.box)
     excess = ""
     if abs(difference) > limits.score:
         excess = f"score off by {difference:+.3g}, {limits.score:.3g} allowed"
-    elif overlap < needed:
-        excess = f"overlap {overlap:.6f}, at least {needed:.6f} expected"
+    elif not _near(reference.boxes[row], candidate.boxes[[column]], limits)[0]:
+        excess = f"box of class {reference.classes[row]} off: the overlap is {overlap:.6f}"
     return Pair(row, column, overlap, difference, excess)
 
 
-def iou_slack(a: Array, b: Array, box: float) -> float:
-    """How much the IoU of two boxes [4] can change when every coordinate moves by `box`, to first order.
+def _overlap(own: Detections, row: int, other: Detections, rows: Array) -> Array:
+    overlap: Array = box_iou(own.boxes[row].astype(np.float64), other.boxes[rows].astype(np.float64))
+    return overlap
 
-    An edge, the centre less half the side, moves by up to 1.5·box, so an area's border by 3·box·(1/w + 1/h) of the
-    area; the IoU, a quotient of areas, by the sum over both boxes.
-    """
-    sides = np.maximum([a[2], a[3], b[2], b[3]], 1e-12)
-    return float(min(1.0, 3 * box * np.sum(1 / sides)))
+
+def _near(box: Array, others: Array, limits: Limits) -> Array:
+    """Which boxes [K, 4] are `box` [4] within the tolerance."""
+    off = np.abs(others - box)
+    near: Array = (off[:, :2] <= limits.centre).all(axis=1) & (off[:, 2:] <= limits.side * np.abs(box[2:])).all(axis=1)
+    return near
+
+
+def _explained(found: Detections, rest: list[int], borderline: Array, truth: Truth) -> dict[int, str]:
+    """Position → why it may be on one side only; "" for an error."""
+    return {row: _reason(float(found.scores[row]), truth) if borderline[row] else "" for row in rest}
 
 
 def _rest(found: Detections, taken: set[int]) -> list[int]:
     return [position for position in range(len(found)) if position not in taken]
 
 
-def _moved(truth: Candidates, limits: Limits) -> Iterator[Candidates]:
-    """The truth with every number moved within the tolerance."""
+def _moved(candidates: Candidates, limits: Limits) -> Iterator[Candidates]:
+    """The truth with every number moved at random within the tolerance."""
     random = np.random.default_rng(0)
+    centres, sides = candidates.boxes[:, :2], candidates.boxes[:, 2:]
     for _ in range(TRIALS):
-        boxes = truth.boxes + random.uniform(-limits.box, limits.box, truth.boxes.shape)
-        yield Candidates(boxes, truth.scores + random.uniform(-limits.score, limits.score, truth.scores.shape))
+        moved = [
+            centres + random.uniform(-limits.centre, limits.centre, centres.shape),
+            sides * (1 + random.uniform(-limits.side, limits.side, sides.shape)),
+        ]
+        scores = candidates.scores + random.uniform(-limits.score, limits.score, candidates.scores.shape)
+        yield Candidates(np.concatenate(moved, axis=1), scores)
 
 
-def _why_missing(
-    own: Detections, position: int, outcomes: list[Detections], suppression: Suppression, limits: Limits
-) -> str:
-    """Why the candidate may lack this detection of the reference: some outcome lacks it too."""
-    stays = all(_has(outcome, own, position, limits) for outcome in outcomes)
-    return "" if stays else _reason(float(own.scores[position]), suppression, limits)
+def _same(own: Detections, other: Detections, limits: Limits) -> Array:
+    """Which detections are the same within the limits, bool [len(own), len(other)]."""
+    near = (np.abs(own.boxes[:, None, :2] - other.boxes[None, :, :2]) <= limits.centre).all(axis=2)
+    alike = np.abs(own.boxes[:, None, 2:] - other.boxes[None, :, 2:]) <= limits.side * np.abs(own.boxes[:, None, 2:])
+    close = np.abs(own.scores[:, None] - other.scores) <= limits.score
+    result: Array = near & alike.all(axis=2) & close & (own.classes[:, None] == other.classes)
+    return result
 
 
-def _why_surplus(
-    own: Detections, position: int, outcomes: list[Detections], suppression: Suppression, limits: Limits
-) -> str:
-    """Why the candidate may have this detection, which the reference lacks: some outcome has it too."""
-    arises = any(_has(outcome, own, position, limits) for outcome in outcomes)
-    return _reason(float(own.scores[position]), suppression, limits) if arises else ""
-
-
-def _has(outcome: Detections, own: Detections, position: int, limits: Limits) -> bool:
-    """Whether an outcome has this detection, up to twice the tolerance (both sides are moved)."""
-    column = _equal(own, position, outcome, np.ones(len(outcome), bool))
-    twice = Limits(2 * limits.score, 2 * limits.box)
-    return column is not None and not _pair(own, outcome, position, column, twice).excess
-
-
-def _reason(score: float, suppression: Suppression, limits: Limits) -> str:
-    if abs(score - suppression.threshold) <= limits.score:
+def _reason(score: float, truth: Truth) -> str:
+    if abs(score - truth.suppression.threshold) <= truth.limits.score:
         return "score at the threshold"
     return "a tie, or an overlap at the limit of the suppression"

@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zoo.verify.detections import Candidates, Limits, Match, Suppression, match
+from zoo.verify.detections import Candidates, Limits, Match, Suppression, Truth, match
+from zoo.verify.noise import STORED
 from zoo.verify.parity import CandidateRun, Evidence
 from zoo.verify.result import Box, DetectionResult, Unmatched
 from zoo.verify.runtimes.protocol import Array, Tensors
+from zoo.verify.truth import Observation
 from zoo.verify.verdict import FAIL, INCONCLUSIVE, PASS, Judgement
 from zoo.vision.nms import Detections
 
 ROWS = "detections"
-MOST = 500  # detections of one picture before the suppression; more would say nothing new, slowly
+MOST = 100  # detections of one picture before the suppression; more would say nothing new, slowly
 FEWEST = 20  # on the picture that has most; with fewer the threshold is lowered
 
 
@@ -29,7 +31,7 @@ class Outcome:
 
     sample: str
     batch: int
-    reference: Detections
+    truth: Truth
     candidate: Detections
     match: Match
 
@@ -45,28 +47,47 @@ def has_detections(evidence: Evidence) -> bool:
 def judge_detections(evidence: Evidence, suppression: Suppression) -> DetectionResult:
     """Match the detections of every run. The threshold is moved where it would let through too few or too many to
     compare, but for a model that has applied its own."""
-    truths = [_candidates(seen.truth) for seen in evidence.observations]
+    candidates = [_candidates(seen.truth) for seen in evidence.observations]
     if ROWS not in evidence.runs[0].outputs:
-        suppression = replace(suppression, threshold=useful_threshold(truths, suppression.threshold))
-    boxes, scores = (evidence.floors[name].max * evidence.margin for name in ("boxes", "scores"))
-    outcomes = [
-        _outcome(evidence.samples[run.sample].name, run, truths[run.sample], suppression, Limits(scores, boxes))
-        for run in evidence.runs
-    ]
-    return _result(outcomes, suppression)
+        suppression = replace(suppression, threshold=useful_threshold(candidates, suppression.threshold))
+    limits = _floor(evidence.observations).times(evidence.margin)
+    truths = [Truth(one, suppression, limits) for one in candidates]
+    return _result([_outcome(evidence.samples[run.sample].name, run, truths[run.sample]) for run in evidence.runs])
+
+
+def _floor(observations: Sequence[Observation]) -> Limits:
+    """How far the noise moves scores, centres and sides; never less than the rounding to float32 does."""
+    floor = np.array([STORED, STORED, STORED])  # what is detected has a score and a centre below 1
+    for seen in observations:
+        truth = _candidates(seen.truth)
+        for noise in (_candidates(noise) for noise in seen.noise):
+            off = np.abs(noise.boxes - truth.boxes)
+            sides = np.divide(
+                off[:, 2:], truth.boxes[:, 2:], out=np.zeros_like(off[:, 2:]), where=truth.boxes[:, 2:] > 0
+            )
+            sizes = [np.abs(noise.scores - truth.scores).max(), off[:, :2].max(), sides.max()]
+            floor = np.maximum(floor, sizes)
+    return Limits(*(float(size) for size in floor))
 
 
 def useful_threshold(truths: Sequence[Candidates], asked: float) -> float:
     """The threshold asked for; lower where no picture has `FEWEST` scores above it, higher where one has too many."""
-    ranked = [np.sort(truth.scores, axis=None)[::-1] for truth in truths]
-    lowest = max(float(scores[min(FEWEST, len(scores)) - 1]) for scores in ranked)
-    highest = max(float(scores[min(MOST, len(scores)) - 1]) for scores in ranked)
-    return float(np.clip(asked, min(highest, lowest), lowest) if highest <= asked else highest)
+    most, fewest = (max(_between(truth.scores, count) for truth in truths) for count in (MOST, FEWEST))
+    return max(most, min(asked, fewest))
 
 
-def _outcome(sample: str, run: CandidateRun, truth: Candidates, suppression: Suppression, limits: Limits) -> Outcome:
-    found = _rows(run.outputs[ROWS]) if ROWS in run.outputs else suppression(_candidates(run.outputs))
-    return Outcome(sample, run.batch, suppression(truth), found, match(found, truth, suppression, limits))
+def _between(scores: Array, count: int) -> float:
+    """A threshold that lets `count` scores through, in the middle between two scores, so that neither is borderline."""
+    if scores.size <= count:
+        return 0.0
+    ranked = -np.partition(-scores, count, axis=None)[: count + 1]
+    return float((np.min(ranked[:count]) + ranked[count]) / 2)
+
+
+def _outcome(sample: str, run: CandidateRun, truth: Truth) -> Outcome:
+    outputs = run.outputs
+    found = _rows(outputs[ROWS]) if ROWS in outputs else truth.suppression(_candidates(outputs))
+    return Outcome(sample, run.batch, truth, found, match(found, truth))
 
 
 def _candidates(outputs: Tensors) -> Candidates:
@@ -81,7 +102,8 @@ def _rows(rows: Array) -> Detections:
     return Detections(boxes, used[:, 4], used[:, 5].astype(np.int64))
 
 
-def _result(outcomes: Sequence[Outcome], suppression: Suppression) -> DetectionResult:
+def _result(outcomes: Sequence[Outcome]) -> DetectionResult:
+    suppression = outcomes[0].truth.suppression
     pairs = [pair for outcome in outcomes for pair in outcome.match.pairs]
     unmatched = tuple(one for outcome in outcomes for one in _unmatched(outcome))
     return DetectionResult(
@@ -105,14 +127,14 @@ def _judgement(outcomes: Sequence[Outcome], unmatched: Sequence[Unmatched]) -> J
         for pair in outcome.match.pairs:
             if pair.excess:
                 return Judgement(FAIL, f"{outcome.sample} (batch {outcome.batch}): {pair.excess}")
-    if not any(len(outcome.reference) for outcome in outcomes):
+    if not any(len(outcome.truth.found) for outcome in outcomes):
         return Judgement(INCONCLUSIVE, "the reference detects nothing on any sample; give pictures with objects")
     return Judgement(PASS)
 
 
 def _unmatched(outcome: Outcome) -> Iterator[Unmatched]:
     sides = (
-        ("reference", outcome.reference, outcome.match.only_reference),
+        ("reference", outcome.truth.found, outcome.match.only_reference),
         ("candidate", outcome.candidate, outcome.match.only_candidate),
     )
     for side, found, rest in sides:

@@ -7,7 +7,7 @@ shows flips, transpositions and moved paddings; pictures have the statistics tha
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,7 +29,8 @@ class Sample:
 
 
 def make_samples(specs: Sequence[TensorSpec], seed: int, pictures: Mapping[str, Array] | None = None) -> list[Sample]:
-    """The samples for these inputs. `pictures` (name → array with the shape and type of the only input) come last.
+    """The samples for these inputs, whose sizes are all known but the first (see `closed`). `pictures` (name → array
+    with the shape and type of the only input) come last.
 
     Every random sample of every input has its own stream, made from `seed`, the sample's and the input's name.
     """
@@ -55,13 +56,33 @@ def batch_limit(specs: Sequence[TensorSpec]) -> int | None:
     return first if isinstance(first, int) else None
 
 
+def is_channels_last(spec: TensorSpec) -> bool:
+    """Whether a picture input is [N, H, W, C]: by its last dimension, else by its type (bytes are, floats are not)."""
+    if len(spec.shape) != 4:
+        return False
+    return spec.shape[1] not in (1, CHANNELS) and (spec.shape[3] in (1, CHANNELS) or spec.dtype == "uint8")
+
+
+def closed(specs: Sequence[TensorSpec], known: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """Specs with every dimension but the first fixed: as `known` says for the input of that name, else the default."""
+    by_name = {spec.name: spec for spec in known}
+    return tuple(_closed(spec, by_name.get(spec.name, spec).shape) for spec in specs)
+
+
+def _closed(spec: TensorSpec, known: tuple[int | str, ...]) -> TensorSpec:
+    shape = list(spec.shape)
+    channel = 3 if is_channels_last(spec) else 1
+    for position in range(1, len(shape)):
+        if not isinstance(shape[position], int):
+            size = known[position] if position < len(known) else ""
+            default = CHANNELS if len(shape) == 4 and position == channel else DEFAULT_SIZE
+            shape[position] = size if isinstance(size, int) else default
+    return replace(spec, shape=tuple(shape))
+
+
 def _shape(spec: TensorSpec) -> tuple[int, ...]:
-    """The shape of one sample; an open dimension of a picture becomes its channels or the default size."""
-    sizes = [1]
-    for position, size in enumerate(spec.shape[1:], start=1):
-        channel = len(spec.shape) == 4 and position == (3 if spec.dtype == "uint8" else 1)
-        sizes.append(size if isinstance(size, int) else CHANNELS if channel else DEFAULT_SIZE)
-    return tuple(sizes)
+    """The shape of one sample."""
+    return (1, *(size for size in spec.shape[1:] if isinstance(size, int)))
 
 
 def _stream(seed: int, kind: str, name: str) -> np.random.Generator:

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from zoo.base.artifact import Artifact
+from zoo.base.artifact import Artifact, FileRecord
 from zoo.base.errors import UsageError, VerificationError
 from zoo.verify.bisect import find_departure
 from zoo.verify.detections import Suppression
 from zoo.verify.detector import ROWS, has_detections, judge_detections
 from zoo.verify.environment import environment
-from zoo.verify.inputs import Sample, batch_limit, make_samples
+from zoo.verify.inputs import Sample, batch_limit, closed, make_samples
 from zoo.verify.noise import MARGIN, judge_difference
 from zoo.verify.parity import Evidence, contract, floors, judge_output, plan, run_candidate
+from zoo.verify.pictures import load_pictures
 from zoo.verify.result import Device, Report, SpeedResult
 from zoo.verify.runtimes.protocol import Array, Runner, Settings, available_threads
 from zoo.verify.runtimes.table import load_on, load_runner
@@ -70,23 +72,24 @@ def verify_artifact(
     artifact: Artifact,
     reference: Reference,
     options: Options | None = None,
-    pictures: Mapping[str, Array] | None = None,
+    pictures: Sequence[Path] = (),
+    hub: Artifact | None = None,
 ) -> Report:
     """Verify one artifact on one device at one precision.
 
-    `pictures` are more samples, by name, float32 [1, 3, H, W] or as the input has it. Raises MissingBackend where the
-    package or the device is not here, UsageError where the artifact cannot be run as asked; anything
-    wrong with the artifact is a Report that says so.
+    `pictures` are files, more samples. `hub` is the artifact that this one was written from, where it is not the
+    first. Raises MissingBackend where the package or the device is not here, UsageError where the artifact cannot
+    be run as asked; anything wrong with the artifact is a Report that says so.
     """
     options = options or Options()
     settings = Settings(precision=options.precision, threads=options.threads)
     report = _blank(artifact, reference, options)
-    problem = _stale(artifact, reference)
+    problem = _stale(artifact, reference, hub)
     if problem:
         return _failed(report, problem)
     try:
         with closing(load_on(artifact.model, artifact.format, options.device, settings)) as runner:
-            return _verify_loaded(artifact, reference, options, runner, pictures or {}, report)
+            return _verify_loaded(artifact, reference, options, runner, pictures, report)
     except VerificationError as error:
         return _failed(report, error.message)
 
@@ -96,7 +99,7 @@ def _verify_loaded(
     reference: Reference,
     options: Options,
     runner: Runner,
-    pictures: Mapping[str, Array],
+    pictures: Sequence[Path],
     report: Report,
 ) -> Report:
     report = replace(
@@ -108,7 +111,8 @@ def _verify_loaded(
     if problem:
         return _failed(report, problem)
     sizes = _sizes(runner, options.batches)
-    samples = make_samples(runner.inputs, options.seed, pictures)
+    inputs = closed(runner.inputs, reference.inputs)
+    samples = make_samples(inputs, options.seed, load_pictures(pictures, inputs, reference.detector))
     operators = _operators(runner, samples[0])
     report = replace(report, batches=sizes, device=replace(report.device, operators=operators))
     problem = _left_to_cpu(operators) if runner.device != "cpu" else ""
@@ -186,16 +190,25 @@ def _sizes(runner: Runner, asked: Sequence[int] | None) -> tuple[int, ...]:
     return (limit,)
 
 
-def _stale(artifact: Artifact, reference: Reference) -> str:
-    """Why the manifest does not vouch for this artifact, "" where it does."""
+def _stale(artifact: Artifact, reference: Reference, hub: Artifact | None) -> str:
+    """Why the manifest does not vouch for this artifact, "" where it does: every file must be as it was written, and
+    come, through the hub, from the files of the reference."""
     if not artifact.is_intact():
         return (
             f"unverified: {artifact.model.name} or its manifest changed after the conversion; the hashes do not match"
         )
-    sources = {(record.role, record.sha256) for record in reference.sources}
-    if reference.from_source and {(record.role, record.sha256) for record in artifact.sources} != sources:
+    made_from = artifact
+    if hub and hub != artifact:
+        if _hashes(artifact.sources) != _hashes(hub.files):
+            return f"unverified: the artifact was not written from {hub.model.name} as it is now"
+        made_from = hub
+    if reference.from_source and _hashes(made_from.sources) != _hashes(reference.sources):
         return "unverified: the artifact was made from other source files than the reference"
     return ""
+
+
+def _hashes(records: Sequence[FileRecord]) -> set[str]:
+    return {record.sha256 for record in records}
 
 
 def _operators(runner: Runner, sample: Sample) -> dict[str, dict[str, int]]:

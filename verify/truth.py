@@ -49,7 +49,7 @@ class Reference(Protocol):
     """The truth about a model. `outputs` are the names that the artifact must have, no more and no fewer.
 
     `sources` are the files it was made from; where `from_source` is true, the artifact must have been made from the
-    same files. `detector` is as in the manifest.
+    same files. `inputs` say what it takes, with every size known but the batch. `detector` is as in the manifest.
     """
 
     description: str
@@ -57,6 +57,10 @@ class Reference(Protocol):
     sources: tuple[FileRecord, ...]
     outputs: tuple[str, ...]
     detector: dict[str, Any]
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The inputs of the reference."""
 
     def observe(self, sample: Sample, precision: str) -> Observation:
         """Run on one sample."""

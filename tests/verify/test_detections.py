@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from zoo.verify.detections import Candidates, Limits, Suppression, match
+from zoo.verify.detections import Candidates, Limits, Match, Suppression, Truth, match
 from zoo.verify.runtimes.protocol import Array
 from zoo.vision.nms import Detections
 
 SUPPRESSION = Suppression(threshold=0.25, iou=0.45, kind="default", beta=0.6)
-LIMITS = Limits(score=1e-4, box=1e-5)
+LIMITS = Limits(score=1e-4, centre=1e-5, side=1e-4)
 
 
 def candidates(boxes: list[list[float]], scores: list[list[float]]) -> Candidates:
@@ -25,15 +25,19 @@ def shifted(first: Candidates, scores: Array | float = 0.0, boxes: Array | float
 TWO = candidates([[0.3, 0.3, 0.2, 0.2], [0.7, 0.7, 0.2, 0.3]], [[0.9, 0.0], [0.0, 0.6]])
 
 
+def matched(truth: Candidates, found: Candidates | Detections, suppression: Suppression = SUPPRESSION) -> Match:
+    detections = suppression(found) if isinstance(found, Candidates) else found
+    return match(detections, Truth(truth, suppression, LIMITS))
+
+
 def reasons(truth: Candidates, found: Candidates | Detections, suppression: Suppression = SUPPRESSION) -> list[str]:
     """Of everything unmatched, on both sides."""
-    detections = suppression(found) if isinstance(found, Candidates) else found
-    outcome = match(detections, truth, suppression, LIMITS)
+    outcome = matched(truth, found, suppression)
     return [reason for _, reason in (*outcome.only_reference, *outcome.only_candidate)]
 
 
 def test_equal_detections_match() -> None:
-    outcome = match(SUPPRESSION(TWO), TWO, SUPPRESSION, LIMITS)
+    outcome = matched(TWO, TWO)
     assert [(pair.reference, pair.candidate, pair.excess) for pair in outcome.pairs] == [(0, 0, ""), (1, 1, "")]
     assert (outcome.only_reference, outcome.only_candidate) == ((), ())
 
@@ -45,11 +49,11 @@ def test_another_order_is_no_difference() -> None:
 
 
 def test_a_score_or_box_beyond_the_tolerance_is_named() -> None:
-    excess = [pair.excess for pair in match(SUPPRESSION(shifted(TWO, -1e-3)), TWO, SUPPRESSION, LIMITS).pairs]
+    excess = [pair.excess for pair in matched(TWO, shifted(TWO, -1e-3)).pairs]
     assert all("score off by -0.001" in text for text in excess)
-    moved = match(SUPPRESSION(shifted(TWO, boxes=1e-3)), TWO, SUPPRESSION, LIMITS).pairs
+    moved = matched(TWO, shifted(TWO, boxes=1e-3)).pairs
     assert all("overlap" in pair.excess for pair in moved)
-    within = match(SUPPRESSION(shifted(TWO, 5e-5, 5e-6)), TWO, SUPPRESSION, LIMITS).pairs
+    within = matched(TWO, shifted(TWO, 5e-5, 5e-6)).pairs
     assert [pair.excess for pair in within] == ["", ""]
 
 
@@ -78,7 +82,7 @@ def test_a_tie_between_two_boxes_of_one_thing_is_borderline() -> None:
     boxes = [[0.50, 0.5, 0.2, 0.2], [0.55, 0.5, 0.3, 0.2]]
     first, second = candidates(boxes, [[0.60001], [0.6]]), candidates(boxes, [[0.6], [0.60001]])
     assert reasons(first, second) == TIE * 2
-    assert match(SUPPRESSION(second), first, SUPPRESSION, LIMITS).pairs == ()
+    assert matched(first, second).pairs == ()
 
 
 def test_a_tie_between_boxes_that_hardly_overlap_is_borderline() -> None:
@@ -91,7 +95,7 @@ def test_a_tie_between_boxes_that_hardly_overlap_is_borderline() -> None:
 def test_another_box_of_one_thing_without_a_tie_is_an_error() -> None:
     boxes = [[0.50, 0.5, 0.2, 0.2], [0.55, 0.5, 0.3, 0.2]]
     first, second = candidates(boxes, [[0.7], [0.6]]), candidates(boxes, [[0.6], [0.7]])
-    (pair,) = match(SUPPRESSION(second), first, SUPPRESSION, LIMITS).pairs
+    (pair,) = matched(first, second).pairs
     assert "overlap" in pair.excess
 
 
@@ -112,3 +116,10 @@ def test_another_limit_or_kind_of_suppression_is_an_error() -> None:
     loose = replace(SUPPRESSION, iou=0.9)(truth)
     assert len(loose) == 2
     assert reasons(truth, loose) == [""]
+
+
+def test_a_box_of_almost_no_width_matches_by_its_numbers() -> None:
+    line = candidates([[0.5, 0.5, 1e-9, 0.3]], [[0.9]])
+    rounded = Candidates(line.boxes + np.array([1e-8, 0, 0, 0]), line.scores)
+    (pair,) = matched(line, rounded).pairs
+    assert (pair.iou, pair.excess) == (0, "")

@@ -8,7 +8,7 @@ import pytest
 from tests.verify.tiny import INPUTS
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import UsageError
-from zoo.verify.inputs import batch_limit, make_samples, stack
+from zoo.verify.inputs import batch_limit, closed, make_samples, stack
 
 
 def test_the_same_seed_gives_the_same_samples_and_another_seed_others() -> None:
@@ -40,9 +40,9 @@ def test_the_impulse_is_one_element_off_the_middle() -> None:
 
 def test_bytes_open_sizes_and_channels_last() -> None:
     spec = TensorSpec("image_tensor", "uint8", ("batch", "height", "width", 3))
-    shapes = {sample.feeds["image_tensor"].shape for sample in make_samples([spec], 0)}
+    shapes = {sample.feeds["image_tensor"].shape for sample in make_samples(closed([spec], []), 0)}
     assert shapes == {(1, 320, 320, 3)}
-    uniform = make_samples([spec], 0)[0].feeds["image_tensor"]
+    uniform = make_samples(closed([spec], []), 0)[0].feeds["image_tensor"]
     assert uniform.dtype == np.uint8
     assert (uniform.min(), uniform.max()) == (0, 255)
 
@@ -64,3 +64,10 @@ def test_stack_and_limit() -> None:
     assert stack(samples[:3])["images"].shape == (3, 3, 16, 16)
     assert batch_limit(INPUTS) is None
     assert batch_limit([TensorSpec("x", "float32", (4, 3))]) == 4
+
+
+def test_open_sizes_are_those_of_the_reference() -> None:
+    spec = TensorSpec("images", "float32", ("batch", 3, "height", "width"))
+    known = TensorSpec("images", "float32", ("batch", 3, 96, 160))
+    assert closed([spec], [known])[0].shape == ("batch", 3, 96, 160)
+    assert closed([spec], [])[0].shape == ("batch", 3, 320, 320)

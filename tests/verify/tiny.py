@@ -125,10 +125,18 @@ class TinyReference:
     description: str = "onnx reference evaluator"
     from_source: bool = True
     sources: tuple[FileRecord, ...] = (SOURCE,)
+    inputs: tuple[TensorSpec, ...] = INPUTS
     outputs: tuple[str, ...] = ("boxes", "scores")
     detector: dict[str, Any] = field(default_factory=dict)
 
+    seen: dict[bytes, Observation] = field(default_factory=dict)
+
     def observe(self, sample: Sample, precision: str) -> Observation:
+        key = sample.feeds["images"].tobytes()
+        self.seen[key] = self.seen.get(key) or self._observe(sample)
+        return self.seen[key]
+
+    def _observe(self, sample: Sample) -> Observation:
         return Observation(_evaluate(_double(self.model), sample, np.float64), (_evaluate(self.model, sample),))
 
     def layers(self, sample: Sample) -> list[Layer]:
