@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "fetch": "bring the original files of models here, verified",
     "cache": "show, verify or prune what was fetched",
     "inspect": "what a Darknet cfg says, layer by layer",
+    "convert": "a model, or your own files, to ONNX and other formats",
     "doctor": "what is installed here, and what to do about what is missing",
 }
 

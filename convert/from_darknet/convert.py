@@ -71,7 +71,7 @@ def darknet_to_onnx(
             outputs=tuple(_spec(value) for value in model.outputs),
             options={**dataclasses.asdict(options), "dialect": network.dialect},
             detector=_detector(network),
-            versions={"detector-zoo": version("detector-zoo"), "onnx": version("onnx")},
+            versions={"zoo": version("detector-zoo"), "onnx": version("onnx")},
             labels=labels,
             notes=_notes(network, options),
         )

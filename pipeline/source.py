@@ -1,0 +1,96 @@
+"""What is converted: a model of the catalog or the user's own files, under one name. Finds files, reads no model."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from zoo.base.artifact import MANIFEST, FileRecord, read_artifact
+from zoo.base.errors import UsageError
+from zoo.catalog import Card, Catalog, Store
+from zoo.fetch import fetch
+
+LABELS_LIMIT = 1 << 22  # bytes of a label file; the longest known one (9,418 classes) has 120 kB
+
+
+@dataclass(frozen=True)
+class Source:
+    """Original files by role: "cfg" and "weights" of a Darknet model, or "model", an ONNX file.
+
+    `key` is "" for a model of the catalog; for the user's own files it is made of their content, so that two files
+    of the same name are two sources.
+    """
+
+    name: str
+    family: str
+    files: Mapping[str, Path]
+    labels: tuple[str, ...] = ()
+    dialect: Literal["auto", "alexey", "pj"] = "auto"
+    key: str = ""
+    records: tuple[FileRecord, ...] = field(default=(), compare=False)
+
+
+def catalog_source(name: str, *, catalog: Catalog | None = None, store: Store | None = None, **fetching: Any) -> Source:
+    """A model of the catalog; its files are fetched where they are missing. `fetching` goes to `zoo.fetch.fetch`."""
+    model = fetch(name, catalog=catalog, store=store, **fetching)
+    card = model.card
+    if card.family != "darknet" or card.file("cfg") is None:
+        raise UsageError(
+            f"{name} is of the family {card.family} ({card.format}), which cannot be converted yet",
+            hint="zoo list --family darknet shows the models that can be",
+        )
+    files = {role: model.path(role) for role in ("cfg", "weights")}
+    labels = card.labels or (read_labels(model.path("names")) if card.file("names") else ())
+    return Source(card.name, card.family, files, labels, _dialect(card), "", _records(files))
+
+
+def darknet_source(cfg: Path, weights: Path, names: Path | None = None, *, name: str = "") -> Source:
+    """The user's own Darknet network; its name is that of the cfg unless `name` is given."""
+    files = {"cfg": cfg, "weights": weights}
+    for role, path in (files | ({"names": names} if names else {})).items():
+        if not path.is_file():
+            raise UsageError(f"the {role} file {path} is not there")
+    records = _records(files)
+    labels = read_labels(names) if names else ()
+    return Source(name or cfg.stem, "darknet", files, labels, "auto", _content_key(records), records)
+
+
+def onnx_source(path: Path, *, name: str = "") -> Source:
+    """Any ONNX file; the labels and the name come from the manifest beside it, where zoo wrote one for this file."""
+    if not path.is_file():
+        raise UsageError(f"the model {path} is not there")
+    files = {"model": path}
+    records = _records(files)
+    labels: tuple[str, ...] = ()
+    if (path.parent / MANIFEST).is_file():
+        artifact = read_artifact(path.parent)
+        if records[0] in artifact.files:
+            labels, name = artifact.labels, name or artifact.name
+    return Source(name or path.stem, "onnx", files, labels, "auto", _content_key(records), records)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Class names, one a line, in the order of the classes. Raises UsageError where this is no text file."""
+    try:
+        if path.stat().st_size > LABELS_LIMIT:
+            raise ValueError(f"{path.stat().st_size} bytes are too many for a list of labels")
+        return tuple(path.read_text(encoding="utf-8").rstrip().splitlines())
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path} is no list of labels: {error}", hint="expected a text file, one label a line"
+        ) from error
+
+
+def _dialect(card: Card) -> Literal["auto", "alexey", "pj"]:
+    return "alexey" if card.dialect == "alexey" else "pj" if card.dialect == "pj" else "auto"
+
+
+def _records(files: Mapping[str, Path]) -> tuple[FileRecord, ...]:
+    return tuple(FileRecord.of(path, role) for role, path in files.items())
+
+
+def _content_key(records: tuple[FileRecord, ...]) -> str:
+    return hashlib.sha256("".join(record.sha256 for record in records).encode()).hexdigest()[:12]

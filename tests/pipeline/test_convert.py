@@ -1,0 +1,131 @@
+"""Converting from the user's side: sources, folders, reuse of what stands; bad input leaves nothing behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zoo.base.artifact import read_artifact
+from zoo.base.errors import ConversionError, UsageError
+from zoo.catalog import Store
+from zoo.convert.from_darknet import DarknetOptions
+from zoo.pipeline.convert import convert
+from zoo.pipeline.source import darknet_source, onnx_source
+
+CFG = """[net]
+width=32
+height=32
+channels=3
+
+[convolutional]
+filters=14
+size=3
+stride=2
+pad=1
+activation=linear
+
+[yolo]
+mask=0,1
+anchors=4,4, 8,8
+classes=2
+num=2
+"""
+
+
+@pytest.fixture
+def network(tmp_path: Path) -> tuple[Path, Path]:
+    """A cfg of one convolution and one head, and weights that fit it."""
+    cfg, weights = tmp_path / "tiny.cfg", tmp_path / "tiny.weights"
+    cfg.write_text(CFG)
+    values = np.random.default_rng(1).normal(size=14 + 14 * 27).astype("<f4")
+    weights.write_bytes(np.array([0, 2, 5, 0, 0], "<i4").tobytes() + values.tobytes())
+    return cfg, weights
+
+
+def test_files_of_the_user_go_where_he_asks(network: tuple[Path, Path], tmp_path: Path) -> None:
+    (artifact,) = convert(darknet_source(*network), out=tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["artifact.json", "model.onnx"]
+    assert artifact.model == tmp_path / "out" / "model.onnx"
+    assert [record.role for record in artifact.sources] == ["cfg", "weights"]
+    assert read_artifact(tmp_path / "out") == artifact
+
+
+def test_several_formats_go_to_a_folder_each(network: tuple[Path, Path], tmp_path: Path) -> None:
+    artifacts = convert(darknet_source(*network), ["onnx", "torch"], out=tmp_path / "out")
+    assert [artifact.format for artifact in artifacts] == ["onnx", "torch"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"onnx", "torch"}
+    assert (tmp_path / "out" / "torch" / "model.py").is_file()
+
+
+def test_without_a_folder_it_goes_to_the_store_and_stands(network: tuple[Path, Path], tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    (first,) = convert(darknet_source(*network), store=store)
+    written = first.model.stat().st_mtime_ns
+    (second,) = convert(darknet_source(*network), store=store)
+    assert second == first
+    assert second.model.stat().st_mtime_ns == written
+
+
+def test_a_damaged_artifact_is_made_again(network: tuple[Path, Path], tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    (first,) = convert(darknet_source(*network), store=store)
+    content = first.model.read_bytes()
+    first.model.write_bytes(content[:-1] + b"x")
+    (second,) = convert(darknet_source(*network), store=store)
+    assert second.model.read_bytes() == content
+
+
+def test_other_options_and_other_files_are_other_artifacts(network: tuple[Path, Path], tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    cfg, weights = network
+    folders = {convert(darknet_source(*network), store=store)[0].folder}
+    folders.add(convert(darknet_source(*network), options=DarknetOptions(heads="raw"), store=store)[0].folder)
+    cfg.write_text(CFG.replace("4,4", "4,5"))
+    folders.add(convert(darknet_source(cfg, weights), store=store)[0].folder)
+    assert len(folders) == 3
+
+
+def test_an_onnx_file_of_anyone_is_a_source(network: tuple[Path, Path], tmp_path: Path) -> None:
+    (hub,) = convert(darknet_source(*network), out=tmp_path / "hub")
+    (artifact,) = convert(onnx_source(hub.model), ["torch"], out=tmp_path / "torch")
+    assert artifact.name == "tiny"
+    assert artifact.model.parent == tmp_path / "torch"
+
+
+def test_an_unknown_format_is_refused_before_anything_happens(network: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown format 'onx'"):
+        convert(darknet_source(*network), ["onx"], out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda content: content[:-4], "tiny.weights"),
+        (lambda content: content + b"\0\0\0\0", "tiny.weights"),
+        (lambda content: b"<!DOCTYPE html><html><body>404</body></html>", "HTML"),
+        (lambda content: b"", "tiny.weights"),
+    ],
+)
+def test_wrong_weights_are_refused_and_leave_nothing(
+    network: tuple[Path, Path], tmp_path: Path, change: object, message: str
+) -> None:
+    cfg, weights = network
+    assert callable(change)
+    weights.write_bytes(change(weights.read_bytes()))
+    with pytest.raises(ConversionError, match=message):
+        convert(darknet_source(cfg, weights), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_file_is_a_usage_error(network: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"the weights file .*nowhere is not there"):
+        darknet_source(network[0], tmp_path / "nowhere")
+
+
+def test_labels_that_are_no_text_are_refused(network: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "names").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="names is no list of labels"):
+        darknet_source(*network, names=tmp_path / "names")
