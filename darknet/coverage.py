@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 from zoo.darknet.activations import ACTIVATIONS
 from zoo.darknet.keys import BOTH, LAYER_REFUSED, LAYER_TRAINING, PROGRAMS, Dialect, Key
-from zoo.darknet.network import NET, SECTIONS
+from zoo.darknet.network import SECTIONS
 from zoo.darknet.place import Spec
+from zoo.darknet.sections_net import NET
 
 INTRODUCTION = """\
 # The Darknet language

@@ -39,7 +39,7 @@ Size = tuple[int, int]
 class Row:
     """One layer. Shapes are (channels, height, width); `size` and `stride` are (height, width) where the layer has a
     window; `bflops` counts a multiplication and an addition as two, in 10⁹, as Darknet does; `receptive_field` is
-    (height, width) in pixels of the input, None where the layer sees all of it; `bytes` are those of its float32 output.
+    (height, width) in pixels of the input, None where the layer sees all of it; `bytes` are its float32 output.
     """
 
     index: int
@@ -62,7 +62,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole network. `peak_bytes` is the most that layer outputs need at once when each is freed after its last use."""
+    """A whole network. `peak_bytes` is what layer outputs need at most when each is freed after its last use."""
 
     cfg: str
     dialect: Dialect

@@ -17,6 +17,7 @@ Dialect = Literal["alexey", "pj"]
 ALEXEY: tuple[Dialect, ...] = ("alexey",)
 PJ: tuple[Dialect, ...] = ("pj",)
 BOTH: tuple[Dialect, ...] = ("alexey", "pj")
+MAX_LIST = 1 << 12  # values of one key
 PROGRAMS: dict[Dialect, str] = {"alexey": "AlexeyAB/darknet", "pj": "pjreddie/darknet"}
 
 
@@ -51,6 +52,8 @@ def _bounded(read: Callable[[str], Any], low: float, high: float) -> Callable[[s
 
 def _every(read: Callable[[str], Any]) -> Callable[[str], Any]:
     def every(text: str) -> tuple[Any, ...] | None:
+        if text.count(",") > MAX_LIST:
+            return None
         values = tuple(read(part) for part in c_list(text))
         return None if None in values else values
 
@@ -68,8 +71,8 @@ NATURAL = Kind("an integer of at least 0", _bounded(c_int, 0, INT_LIMIT))
 SWITCH = Kind("0 or 1", c_int)
 NUMBER = Kind("a number", c_float)
 TEXT = Kind("a text", lambda text: text)
-INTEGERS = Kind("integers separated by commas", _every(c_int))
-NUMBERS = Kind("numbers separated by commas", _every(c_float))
+INTEGERS = Kind(f"at most {MAX_LIST} integers separated by commas", _every(c_int))
+NUMBERS = Kind(f"at most {MAX_LIST} numbers separated by commas", _every(c_float))
 ACTIVATION = Kind("an activation", lambda text: text if text in ACTIVATIONS else None)
 
 
