@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "base": set[str](),
     "darknet": {"base"},
     "vision": {"base"},
-    "shapes": {"base"},
+    "shapes": {"base", "darknet", "vision"},
     "catalog": {"base"},
     "fetch": {"base", "catalog"},
     "convert": {"base", "catalog", "darknet"},

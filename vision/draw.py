@@ -1,0 +1,108 @@
+"""Draws detections on a picture: a frame for each, with its label and score. Decides nothing about what is shown.
+
+Line width and text follow the size of the picture; each class always has the same colour, whatever else is found.
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from zoo.vision.nms import Detections
+
+Colour = tuple[int, int, int]
+Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in pixels; the last two belong to it
+Size = tuple[int, int]  # width, height
+
+GOLDEN = 0.618034  # of the colour circle from one class to the next: neighbours in number differ most
+HALO: Colour = (20, 20, 20)  # around a frame, so that it shows on its own colour too
+LINE = 1 / 180  # of the picture's shorter side
+TEXT = 1 / 26
+SMALLEST_TEXT = 11  # pixels
+
+
+def draw_detections(
+    picture: Image.Image | NDArray[np.uint8], detections: Detections, labels: Sequence[str]
+) -> Image.Image:
+    """A copy of `picture` (or uint8 [H, W, 3] RGB) with the detections drawn on it, the best on top.
+
+    `detections.boxes` are relative to the picture. A class beyond `labels` is shown by its number.
+    """
+    source = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
+    image = source.convert("RGB")
+    draw = ImageDraw.Draw(image)
+    shorter = min(image.size)
+    line, font = max(1, round(shorter * LINE)), ImageFont.load_default(max(SMALLEST_TEXT, shorter * TEXT))
+    frames = [_frame(box, image.size) for box in detections.boxes]
+    colours = [class_colour(int(label)) for label in detections.classes]
+    for frame, colour in reversed(list(zip(frames, colours, strict=True))):
+        _outline(draw, frame, colour, line)
+    plates: list[Rectangle] = []
+    for number, (frame, colour) in enumerate(zip(frames, colours, strict=True)):
+        text = f"{_name(int(detections.classes[number]), labels)} {detections.scores[number]:.2f}"
+        plate = _plate(frame, _text_size(font, text, pad=line), image.size, plates)
+        draw.rectangle(plate, fill=colour)
+        draw.text((plate[0] + line, plate[1] + line), text, fill=text_colour(colour), font=font, anchor="la")
+        plates.append(plate)
+    return image
+
+
+def class_colour(label: int) -> Colour:
+    """The colour of a class: hues by the golden ratio, in two strengths."""
+    red, green, blue = colorsys.hsv_to_rgb((0.56 + label * GOLDEN) % 1, 0.9 if label % 2 else 0.7, 0.95)
+    return round(red * 255), round(green * 255), round(blue * 255)
+
+
+def text_colour(background: Colour) -> Colour:
+    """Black or white, whichever has the higher contrast by WCAG 2.2 (relative luminance)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in background)]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return (0, 0, 0) if (luminance + 0.05) ** 2 >= 1.05 * 0.05 else (255, 255, 255)
+
+
+def _name(label: int, labels: Sequence[str]) -> str:
+    return labels[label] if label < len(labels) else f"class {label}"
+
+
+def _frame(box: NDArray[Any], size: Size) -> Rectangle:
+    """Centre x, y, width, height, relative → the rectangle, as far as it is on the picture."""
+    centre, half, last = np.array(box[:2]), np.array(box[2:]) / 2, np.array(size) - 1
+    low = np.rint((centre - half) * size).clip(0, last)
+    high = np.rint((centre + half) * size).clip(low, last)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
+
+
+def _outline(draw: ImageDraw.ImageDraw, frame: Rectangle, colour: Colour, line: int) -> None:
+    left, top, right, bottom = frame
+    draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=HALO, width=line + 2)
+    draw.rectangle(frame, outline=colour, width=line)
+
+
+def _text_size(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str, pad: int) -> Size:
+    """Width and height of the text's plate; the height is the same for every text."""
+    width, height = font.getbbox(text)[2], font.getbbox("Ág")[3]
+    return round(width) + 2 * pad, round(height) + 2 * pad
+
+
+def _plate(frame: Rectangle, text: Size, size: Size, taken: Sequence[Rectangle]) -> Rectangle:
+    """Where the text goes: above the frame, below, or inside it; the first place that is on the picture and free.
+
+    Where none is, it goes inside, over what is there. The plate never leaves the picture while it fits on it.
+    """
+    left = max(0, min(frame[0], size[0] - text[0]))
+    tops = (frame[1] - text[1], frame[3] + 1, frame[1])
+    plates = [(left, top, left + text[0] - 1, top + text[1] - 1) for top in tops]
+    for plate in plates:
+        if plate[1] >= 0 and plate[3] < size[1] and not any(_meet(plate, other) for other in taken):
+            return plate
+    top = max(0, min(frame[1], size[1] - text[1]))
+    return left, top, left + text[0] - 1, top + text[1] - 1
+
+
+def _meet(a: Rectangle, b: Rectangle) -> bool:
+    return a[0] <= b[2] and b[0] <= a[2] and a[1] <= b[3] and b[1] <= a[3]
