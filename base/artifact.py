@@ -32,7 +32,10 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class FileRecord:
-    """A file by content: `role` is e.g. "cfg", "weights", "model"; `name` has no folder; `size` is in bytes."""
+    """A file by content: `role` is e.g. "cfg", "weights", "model"; `size` is in bytes.
+
+    `name` has no folder, or, in a format that is a folder, the path inside the artifact with "/" between its parts.
+    """
 
     role: str
     name: str
@@ -40,8 +43,8 @@ class FileRecord:
     size: int
 
     @classmethod
-    def of(cls, path: Path, role: str) -> FileRecord:
-        return cls(role, path.name, sha256_of(path), path.stat().st_size)
+    def of(cls, path: Path, role: str, name: str = "") -> FileRecord:
+        return cls(role, name or path.name, sha256_of(path), path.stat().st_size)
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ class Artifact:
     def is_intact(self) -> bool:
         """True where every file of the artifact has the size and hash that the manifest records."""
         return all(
-            (self.folder / record.name).is_file() and FileRecord.of(self.folder / record.name, record.role) == record
+            (self.folder / record.name).is_file()
+            and FileRecord.of(self.folder / record.name, record.role, record.name) == record
             for record in self.files
         )
 
@@ -114,6 +118,12 @@ def read_artifact(folder: Path) -> Artifact:
 
 def _build(kind: type[Any], entry: dict[str, Any]) -> Any:
     record = kind(**entry)
-    if isinstance(record, FileRecord) and Path(record.name).name != record.name:
-        raise ValueError(f"file name with a folder: {record.name!r}")
+    if isinstance(record, FileRecord) and not _is_inside(record.name):
+        raise ValueError(f"file name that leads out of the folder: {record.name!r}")
     return dataclasses.replace(record, shape=tuple(record.shape)) if isinstance(record, TensorSpec) else record
+
+
+def _is_inside(name: str) -> bool:
+    """True for a plain relative path: no "..", no root, no drive, no other system's separators."""
+    parts = name.split("/")
+    return all(part not in ("", ".", "..") for part in parts) and not set(name) & {"\\", ":", "\0"}

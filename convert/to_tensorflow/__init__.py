@@ -1,5 +1,6 @@
-"""ONNX → TensorFlow: a `tf.Module`, a SavedModel, and a .tflite made from it."""
+"""ONNX → TensorFlow: a `tf.Module`, a SavedModel, and a .tflite. Importing this imports TensorFlow."""
 
+from zoo.convert.to_tensorflow.artifact import TensorFlowOptions, onnx_to_tensorflow
 from zoo.convert.to_tensorflow.module import module_from_onnx
 
-__all__ = ["module_from_onnx"]
+__all__ = ["TensorFlowOptions", "module_from_onnx", "onnx_to_tensorflow"]

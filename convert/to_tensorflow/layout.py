@@ -61,11 +61,6 @@ def channels_last(rank: int) -> Order:
     return (0, *range(2, rank), 1)
 
 
-def channels_first(rank: int) -> Order:
-    """Of a tensor that an ONNX graph sees as N, spatial…, C, the order N, C, spatial…."""
-    return (0, rank - 1, *range(1, rank - 1))
-
-
 def in_order(value: Laid, order: Order) -> tf.Tensor:
     """The tensor with its axes in `order`: as it is, by a reshape where only axes of size 1 move, or transposed."""
     if value.order == order:

@@ -19,7 +19,7 @@ from zoo.convert.onnx_graph.fold import simplified
 from zoo.convert.onnx_graph.graph import Graph, Node, Value
 from zoo.convert.onnx_graph.read import graph_of
 from zoo.convert.to_tensorflow.backend import quietly, tf
-from zoo.convert.to_tensorflow.layout import Laid, channels_first, logical, plain
+from zoo.convert.to_tensorflow.layout import Laid, channels_last, logical, plain
 from zoo.convert.to_tensorflow.operators import (
     activation,
     arithmetic,
@@ -157,7 +157,7 @@ class _Writer:
 
     def write(self, *inputs: tf.Tensor) -> tuple[tf.Tensor, ...]:
         values = [
-            Laid(tensor, channels_first(4)) if value.name in self._pictures else plain(tensor)
+            Laid(tensor, channels_last(4)) if value.name in self._pictures else plain(tensor)
             for value, tensor in zip(self._graph.inputs, inputs, strict=True)
         ]
         return tuple(self._run(self._graph, values, {}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -50,11 +51,28 @@ def test_a_changed_or_missing_file_is_noticed(artifact: Artifact) -> None:
     assert not artifact.is_intact()
 
 
+def test_a_format_that_is_a_folder_records_the_files_in_it(artifact: Artifact) -> None:
+    inner = artifact.folder / "saved_model" / "variables" / "variables.index"
+    inner.parent.mkdir(parents=True)
+    inner.write_bytes(b"index")
+    record = FileRecord.of(inner, "weights", "saved_model/variables/variables.index")
+    dataclasses.replace(artifact, files=(*artifact.files, record)).write()
+    again = read_artifact(artifact.folder)
+    assert again.files[-1] == record
+    assert again.is_intact()
+    inner.unlink()
+    assert not again.is_intact()
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"schema": 2},
         {"files": [{"role": "model", "name": "../model.onnx", "sha256": "", "size": 0}]},
+        {"files": [{"role": "model", "name": "a/../../model.onnx", "sha256": "", "size": 0}]},
+        {"files": [{"role": "model", "name": "/etc/passwd", "sha256": "", "size": 0}]},
+        {"files": [{"role": "model", "name": "a\\b", "sha256": "", "size": 0}]},
+        {"files": [{"role": "model", "name": "", "sha256": "", "size": 0}]},
         {"files": [{"role": "model"}]},
         {"unknown": 1},
         {"inputs": None},

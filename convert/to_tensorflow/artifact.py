@@ -1,0 +1,130 @@
+"""`zoo convert … --to tf`: writes saved_model/, model.tflite where asked for, and their manifest into a folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Literal
+
+import onnx
+
+from zoo.base.artifact import Artifact, FileRecord, TensorSpec
+from zoo.base.errors import UsageError
+from zoo.base.files import atomic_folder
+from zoo.convert.onnx_graph.graph import Value
+from zoo.convert.onnx_graph.read import read_graph
+from zoo.convert.to_tensorflow.backend import tf
+from zoo.convert.to_tensorflow.module import LAYOUTS, module_of, picture_inputs
+from zoo.convert.to_tensorflow.saved_model import GRAPH_FILE, signature_names, write_saved_model
+from zoo.convert.to_tensorflow.tflite import tflite_of, with_fixed_batch
+
+SAVED_MODEL, TFLITE = "saved_model", "model.tflite"
+
+
+@dataclass(frozen=True)
+class TensorFlowOptions:
+    """`layout` of picture inputs. `tflite` writes model.tflite too: float32, with `fp16` float16 weights, with
+    `calibrate` int8 whose ranges come from these pictures.
+    """
+
+    layout: Literal["nhwc", "nchw"] = "nhwc"
+    tflite: bool = False
+    fp16: bool = False
+    calibrate: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.layout not in LAYOUTS:
+            raise UsageError(f"expected layout nhwc or nchw, found {self.layout!r}")
+        if (self.fp16 or self.calibrate) and not self.tflite:
+            raise UsageError("fp16 and calibrate say how the .tflite is written", hint="ask for tflite as well")
+        if self.fp16 and self.calibrate:
+            raise UsageError("a .tflite holds float16 or int8 weights, not both", hint="give fp16 or calibrate")
+        for path in self.calibrate:
+            if not path.is_file():
+                raise UsageError(f"{path}: no picture to calibrate with is there", hint="check the path")
+
+
+def onnx_to_tensorflow(
+    onnx_path: Path,
+    out: Path,
+    options: TensorFlowOptions = TensorFlowOptions(),
+    *,
+    name: str = "",
+    labels: Sequence[str] = (),
+    sources: Sequence[FileRecord] = (),
+    parent: Artifact | None = None,
+) -> Artifact:
+    """Convert the ONNX file `onnx_path` into the folder `out`; returns the manifest that is written there.
+
+    The file with the role "model" is saved_model/saved_model.pb: TensorFlow opens the folder it lies in. `parent` is
+    the manifest of the ONNX file: name, family, labels, sources, detector and the meaning of inputs and outputs carry
+    over, unless given. Raises ConversionError and then leaves nothing behind.
+    """
+    graph = read_graph(onnx_path)
+    pictures = picture_inputs(graph) if options.layout == "nhwc" else set()
+    inputs, outputs = _specs(graph.inputs, parent, pictures), _specs(graph.outputs, parent)
+    names = [spec.name for spec in inputs], [spec.name for spec in outputs]
+    module = module_of(graph, options.layout)
+    with atomic_folder(out) as folder:
+        written = write_saved_model(module, folder / SAVED_MODEL, *names)
+        files = [_record(path, folder) for path in written]
+        notes = []
+        if options.tflite:
+            fixed = module_of(with_fixed_batch(graph), options.layout)
+            content, note = tflite_of(fixed, *names, fp16=options.fp16, calibrate=options.calibrate)
+            (folder / TFLITE).write_bytes(content)
+            files.append(FileRecord.of(folder / TFLITE, "tflite"))
+            notes += [note] if note else []
+        artifact = Artifact(
+            folder=out,
+            name=name or (parent.name if parent else onnx_path.stem),
+            format="tf",
+            family=parent.family if parent else "onnx",
+            sources=tuple(sources) or (parent.sources if parent else (FileRecord.of(onnx_path, "model"),)),
+            files=tuple(files),
+            inputs=inputs,
+            outputs=outputs,
+            options=_described(options),
+            detector=parent.detector if parent else {},
+            versions=versions(),
+            labels=tuple(labels) or (parent.labels if parent else ()),
+            notes=tuple(notes),
+        )
+        dataclasses.replace(artifact, folder=folder).write()
+    return artifact
+
+
+def versions() -> dict[str, str]:
+    """What wrote an artifact of this room."""
+    return {
+        "detector-zoo": metadata.version("detector-zoo"),
+        "tensorflow": str(tf.__version__),
+        "onnx": onnx.__version__,
+    }
+
+
+def _record(path: Path, folder: Path) -> FileRecord:
+    role = "model" if path.name == GRAPH_FILE else "weights"
+    return FileRecord.of(path, role, path.relative_to(folder).as_posix())
+
+
+def _specs(
+    values: Sequence[Value], parent: Artifact | None, pictures: set[str] | frozenset[str] = frozenset()
+) -> tuple[TensorSpec, ...]:
+    """The signature's inputs or outputs, with the meaning that the ONNX file's manifest gives."""
+    known = {spec.name: spec.meaning for spec in (*parent.inputs, *parent.outputs)} if parent else {}
+    specs = []
+    for value, name in zip(values, signature_names([value.name for value in values]), strict=True):
+        sizes = ["unknown" if size is None else size for size in value.shape or ()]
+        if value.name in pictures:
+            sizes = [sizes[axis] for axis in (0, 2, 3, 1)]
+        specs.append(TensorSpec(name, str(value.dtype), tuple(sizes), known.get(value.name, "")))
+    return tuple(specs)
+
+
+def _described(options: TensorFlowOptions) -> dict[str, Any]:
+    """The options as the manifest holds them: no path of this machine."""
+    return {**dataclasses.asdict(options), "calibrate": [path.name for path in options.calibrate]}
