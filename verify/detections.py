@@ -3,7 +3,8 @@
 Sorting and non-maximum suppression turn a difference of 1e-6 into another order or another survivor, so lists of
 detections are never subtracted. Whether a detection that only one side has is an error, the reference's own numbers
 before the suppression tell: they are moved at random within the tolerance and suppressed again, several times. What
-is in some of the outcomes but not in all of them is borderline. Anything else is an error.
+is in some of the outcomes but not in all of them is borderline, and what has a score at the threshold. Anything else
+is an error.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from zoo.verify.runtimes.protocol import Array
 from zoo.vision.nms import Detections, box_iou, detect
 
 LOWEST_IOU = 0.5  # below it two boxes are two things; a right candidate's overlap is near 1
+AT_THRESHOLD = "score at the threshold"
+TIE = "a tie, or an overlap at the limit of the suppression"
 TRIALS = 16  # a tie goes the other way in half of them: one that none shows has odds of 2 ** -16
 
 
@@ -32,16 +35,17 @@ class Candidates:
 
 @dataclass(frozen=True)
 class Suppression:
-    """How detections are made: see `zoo.vision.nms.detect`."""
+    """How detections are made: see `zoo.vision.nms.detect`. `most` is how many are kept, None for all."""
 
     threshold: float
     iou: float
-    kind: str
-    beta: float
+    kind: str = "default"
+    beta: float = 0.6
+    most: int | None = None
 
     def __call__(self, candidates: Candidates) -> Detections:
-        """The detections of one picture."""
-        return detect(
+        """The detections of one picture, best first."""
+        found = detect(
             candidates.boxes,
             candidates.scores,
             threshold=self.threshold,
@@ -49,6 +53,7 @@ class Suppression:
             kind=self.kind,
             beta=self.beta,
         )
+        return Detections(found.boxes[: self.most], found.scores[: self.most], found.classes[: self.most])
 
 
 @dataclass(frozen=True)
@@ -184,9 +189,13 @@ def _near(box: Array, others: Array, limits: Limits) -> Array:
     return near
 
 
-def _explained(found: Detections, rest: list[int], borderline: Array, truth: Truth) -> dict[int, str]:
+def _explained(found: Detections, rest: list[int], unstable: Array, truth: Truth) -> dict[int, str]:
     """Position → why it may be on one side only; "" for an error."""
-    return {row: _reason(float(found.scores[row]), truth) if borderline[row] else "" for row in rest}
+    reasons = {}
+    for row in rest:
+        at_threshold = abs(float(found.scores[row]) - truth.suppression.threshold) <= truth.limits.score
+        reasons[row] = AT_THRESHOLD if at_threshold else TIE if unstable[row] else ""
+    return reasons
 
 
 def _rest(found: Detections, taken: set[int]) -> list[int]:
@@ -213,9 +222,3 @@ def _same(own: Detections, other: Detections, limits: Limits) -> Array:
     close = np.abs(own.scores[:, None] - other.scores) <= limits.score
     result: Array = near & alike.all(axis=2) & close & (own.classes[:, None] == other.classes)
     return result
-
-
-def _reason(score: float, truth: Truth) -> str:
-    if abs(score - truth.suppression.threshold) <= truth.limits.score:
-        return "score at the threshold"
-    return "a tie, or an overlap at the limit of the suppression"

@@ -172,7 +172,9 @@ def _judge_timed(evidence: Evidence) -> Judge:
 
 
 def _suppression(reference: Reference, options: Options) -> Suppression:
-    """As the source's own program would suppress, at the thresholds asked for."""
+    """As the artifact does itself, else as the source's own program would, at the thresholds asked for."""
+    if reference.suppression:
+        return reference.suppression
     kind, beta = reference.detector.get("nms_kind", "default"), reference.detector.get("beta_nms", 0.6)
     return Suppression(options.threshold, options.nms, kind, beta)
 

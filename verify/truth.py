@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 
 from zoo.base.artifact import FileRecord, TensorSpec
+from zoo.verify.detections import Suppression
 from zoo.verify.inputs import Sample
 from zoo.verify.noise import ROUNDOFF
 from zoo.verify.runtimes.protocol import Array, Runner, Settings
@@ -49,7 +50,8 @@ class Reference(Protocol):
     """The truth about a model. `outputs` are the names that the artifact must have, no more and no fewer.
 
     `sources` are the files it was made from; where `from_source` is true, the artifact must have been made from the
-    same files. `inputs` say what it takes, with every size known but the batch. `detector` is as in the manifest.
+    same files. `inputs` say what it takes, with every size known but the batch. `detector` is as in the manifest;
+    `suppression` is the artifact's own, None where it has none.
     """
 
     description: str
@@ -57,6 +59,7 @@ class Reference(Protocol):
     sources: tuple[FileRecord, ...]
     outputs: tuple[str, ...]
     detector: dict[str, Any]
+    suppression: Suppression | None
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
@@ -81,6 +84,8 @@ class ArtifactReference:
     format: str
     threads: int = 1
     detector: dict[str, Any] = field(default_factory=dict)
+
+    suppression: Suppression | None = None
 
     STEPS: ClassVar[int] = 4
     from_source: ClassVar[bool] = False

@@ -18,12 +18,14 @@ from typing import Any
 import numpy as np
 
 from zoo.base.artifact import FileRecord, TensorSpec
+from zoo.base.errors import UsageError
 from zoo.darknet import Layer as Section
 from zoo.darknet import Network, Weights, read_network, read_weights
-from zoo.darknet.layers import Softmax
+from zoo.darknet.layers import ConvLstm, Crnn, Gru, Lstm, Rnn, Softmax
+from zoo.verify.detections import Suppression
 from zoo.verify.inputs import Sample
 from zoo.verify.reference.darknet import head_layers, head_name, interpret
-from zoo.verify.reference.decode import decode, probabilities
+from zoo.verify.reference.decode import decode
 from zoo.verify.runtimes.protocol import Array
 from zoo.verify.tensors import compare
 from zoo.verify.truth import Layer, Observation
@@ -35,7 +37,11 @@ ROWS = "detections"
 
 class DarknetReference:
     """A Darknet model run as its authors ran it. `options` are the converter's, as the manifest keeps them: they say
-    which outputs to give ("heads", "nms") and how to read the cfg ("dialect", "width", "height")."""
+    which outputs to give ("heads", "nms" with its limits) and how to read the cfg ("dialect", "width", "height",
+    "layers").
+
+    Raises ConversionError where the files cannot be read, UsageError for a network with a memory between calls.
+    """
 
     from_source = True
 
@@ -48,19 +54,24 @@ class DarknetReference:
             width=options.get("width"),
             height=options.get("height"),
         )
+        if options.get("layers"):
+            self.network = self.network.upto(options["layers"])
+        _refuse_memory(self.network)
         self.weights: Weights = read_weights(weights, self.network)
         self.description = f"{cfg.name}, float64 interpreter ({self.network.dialect})"
         self.sources = (FileRecord.of(cfg, "cfg"), FileRecord.of(weights, "weights"))
         self.outputs = _output_names(self.network, options)
         self.detector = _detector(self.network)
+        self.suppression = _suppression(self.detector, options) if options.get("nms") else None
         self._seen: dict[tuple[str, str], Observation] = {}
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """The one input, at the size of the cfg."""
         net = self.network.net
-        shape = (net.channels, net.height, net.width) if net.width else (net.inputs,)
-        return (TensorSpec("images", "float32", ("batch", *shape)),)
+        if net.width * net.height * net.channels:
+            return (TensorSpec("images", "float32", ("batch", net.channels, net.height, net.width)),)
+        return (TensorSpec("inputs", "float32", ("batch", net.inputs)),)
 
     def observe(self, sample: Sample, precision: str) -> Observation:
         """See `Reference`. What was seen is kept: formats and devices are judged by the same runs."""
@@ -102,12 +113,19 @@ class DarknetReference:
 
     def _run(self, weights: Weights, images: Array, dtype: type[np.floating[Any]]) -> dict[str, Array]:
         """The outputs, and boxes and scores wherever the network makes them."""
-        heads = interpret(self.network, weights, images, dtype=dtype)
-        outputs: dict[str, Array] = {name: heads[name] for name in self.outputs if name in heads}
+        logits: dict[str, Array] = {}
+        before = {layer.sources[0]: _logits(layer) for layer in self.network.layers if isinstance(layer, Softmax)}
+
+        def keep(layer: Section, output: Array) -> None:
+            if layer.index in before:
+                logits[before[layer.index]] = output.reshape(len(output), -1)
+
+        heads = interpret(self.network, weights, images, dtype=dtype, watch=keep)
+        outputs = {name: array for name, array in {**heads, **logits}.items() if name in self.outputs}
         if self.network.heads:
             outputs["boxes"], outputs["scores"] = decode(self.network, heads)
-        if "probabilities" in self.outputs:
-            outputs["probabilities"] = probabilities(self.network, heads)
+        for name in {"probabilities", "output"} & set(self.outputs):
+            outputs[name] = heads[head_name(_last(self.network))]
         return outputs
 
 
@@ -121,12 +139,31 @@ def rounded(array: Array) -> Array:
 
 def _output_names(network: Network, options: Mapping[str, Any]) -> tuple[str, ...]:
     """What a conversion with these options must give."""
-    decoded = options.get("heads", "decoded") == "decoded"
-    if decoded and network.heads:
+    if options.get("heads", "decoded") == "raw":
+        names = [head_name(layer) for layer in head_layers(network)]
+        return (*names, *(_logits(layer) for layer in network.layers if isinstance(layer, Softmax)))
+    if network.heads:
         return ("boxes", "scores", ROWS) if options.get("nms") else ("boxes", "scores")
-    if decoded and any(isinstance(layer, Softmax) for layer in network.layers):
-        return ("probabilities",)
-    return tuple(head_name(layer) for layer in head_layers(network))
+    return ("probabilities" if isinstance(_last(network), Softmax) else "output",)
+
+
+def _last(network: Network) -> Section:
+    """The layer whose output a network without boxes gives."""
+    return head_layers(network)[-1]
+
+
+def _logits(softmax: Section) -> str:
+    """The name of a softmax's input: `NNN_logits`, by the layer before it."""
+    return f"{max(softmax.sources[0], 0):03d}_logits"
+
+
+def _refuse_memory(network: Network) -> None:
+    """One call of a recurrent network depends on the calls before it; the samples here are independent."""
+    for layer in network.layers:
+        if isinstance(layer, Rnn | Gru | Lstm | Crnn | ConvLstm):
+            raise UsageError(
+                f"{network.cfg.where(layer.line)}: a network with a memory [{layer.type}] cannot be verified yet"
+            )
 
 
 def _detector(network: Network) -> dict[str, Any]:
@@ -135,3 +172,9 @@ def _detector(network: Network) -> dict[str, Any]:
         return {"resize": network.resize}
     last = network.heads[-1]
     return {"resize": network.resize, "nms_kind": last.nms_kind, "beta_nms": last.beta_nms}
+
+
+def _suppression(detector: Mapping[str, Any], options: Mapping[str, Any]) -> Suppression:
+    """What a model with its own suppression does."""
+    kind, beta = detector["nms_kind"], detector["beta_nms"]
+    return Suppression(options["score_threshold"], options["iou_threshold"], kind, beta, options["max_detections"])

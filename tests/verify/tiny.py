@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from zoo.base.artifact import Artifact, FileRecord, TensorSpec
+from zoo.verify.detections import Suppression
 from zoo.verify.inputs import Sample
 from zoo.verify.runtimes.protocol import Array
 from zoo.verify.tensors import compare
@@ -128,6 +129,7 @@ class TinyReference:
     inputs: tuple[TensorSpec, ...] = INPUTS
     outputs: tuple[str, ...] = ("boxes", "scores")
     detector: dict[str, Any] = field(default_factory=dict)
+    suppression: Suppression | None = None
 
     seen: dict[bytes, Observation] = field(default_factory=dict)
 
