@@ -7,8 +7,12 @@ naming.py, a new identifier. Whoever imports `model.py` relies on the same, so r
 
 from __future__ import annotations
 
+import hashlib
 import importlib.abc
 import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -54,14 +58,29 @@ def module_from_source(source: str, state: dict[str, np.ndarray]) -> nn.Module:
     """An instance of the class `Model` of `source`, with copies of the weights in `state`, in eval mode."""
     import torch
 
-    spec = importlib.util.spec_from_loader("zoo_model", _Text(source))
-    assert spec is not None and spec.loader is not None
-    namespace = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(namespace)
+    namespace = _imported(source)
     with torch.device("meta"):
         module: nn.Module = namespace.Model()
     module.load_state_dict({name: _tensor(array) for name, array in state.items()}, assign=True)
     return module.eval()
+
+
+def module_from_file(path: Path, weights: str) -> nn.Module:
+    """What `load()` of a written `model.py` returns, its weights mapped from the file `weights` beside it."""
+    namespace = _imported(path.read_text(encoding="ascii"))
+    module: nn.Module = namespace.load(path.with_name(weights))
+    return module
+
+
+def _imported(source: str) -> ModuleType:
+    """The text as a module. torch.compile and torch.export want to find it in `sys.modules`."""
+    name = f"zoo_model_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_loader(name, _Text(source))
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sys.modules[name] = module
+    return module
 
 
 def _tensor(array: np.ndarray) -> Tensor:

@@ -67,11 +67,10 @@ class Identifiers:
 
 
 def identifier(hint: str) -> str:
-    """`hint` in snake case, of ASCII letters, digits and underscores: "7_Conv2D" is conv2d_7, "BiasAdd" bias_add."""
+    """`hint` in snake case, of ASCII letters, digits and underscores; "BiasAdd" is bias_add, "007_yolo.xy" yolo_7_xy."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", hint)
     name = re.sub(r"[^0-9a-zA-Z]+", "_", words).strip("_").lower()
-    if number := re.match(r"(\d+)_?(.*)", name):
-        name = f"{number[2]}_{number[1]}" if number[2] else f"value_{number[1]}"
+    name = re.sub(r"^0*(\d+)_?([a-z]*)", lambda match: f"{match[2] or 'value'}_{match[1]}", name)
     name = name[:MAX_LENGTH].strip("_")
     return name if name[:1].isalpha() else f"value_{name}".strip("_")
 

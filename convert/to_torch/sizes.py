@@ -146,7 +146,7 @@ def to_int(value: Scalar) -> Scalar:
 def to_float(value: Scalar) -> Scalar:
     if not isinstance(value, Sym):
         return float(value)
-    return value if value.is_float else Sym(Code(f"torch.sym_float({value.code})"), ATOM, value.positive, True)
+    return value if value.is_float else Sym(value.code, value.level, value.positive, True)
 
 
 def rounded(name: str) -> Any:

@@ -14,6 +14,7 @@ from zoo.convert.to_torch.functions import in_order, source_of
 from zoo.convert.to_torch.layout import LIMIT, laid_out
 from zoo.convert.to_torch.naming import variable_names
 from zoo.convert.to_torch.program import Assign, Block, Program
+from zoo.convert.to_torch.safetensors import KINDS
 
 LOAD = '''
 def load(path: str | Path | None = None) -> Model:
@@ -34,18 +35,6 @@ def load(path: str | Path | None = None) -> Model:
     model.load_state_dict(state, assign=True)
     return model.eval()
 '''
-KINDS = {
-    "float64": "F64",
-    "float32": "F32",
-    "float16": "F16",
-    "bfloat16": "BF16",
-    "int64": "I64",
-    "int32": "I32",
-    "int16": "I16",
-    "int8": "I8",
-    "uint8": "U8",
-    "bool": "BOOL",
-}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,9 @@ from zoo.convert.to_torch.sizes import Sym
 from zoo.convert.to_torch.table import entry_for, since_version
 from zoo.convert.to_torch.use import Held, Host, Items, Several, Use
 
+# What a constant of an operator is called after the operator's name.
+CONSTANT_ROLES = {"Add": "offset", "Sub": "offset", "Mul": "scale", "Div": "divisor", "Gather": "index"}
+
 
 def write_program(graph: Graph) -> Program:
     """The program that computes `graph`. Raises ConversionError where an operator cannot be written."""
@@ -83,7 +86,7 @@ class Writer:
 
     def _unpacked(self, node: Node, result: Several) -> tuple[Code, ...]:
         names = (*node.outputs, *("",) * result.count)[: result.count]
-        variables = tuple(self.program.variable(self._hint(node, name)) for name in names)
+        variables = tuple(self.program.variable(name or "unused") for name in names)
         self.program.store(variables, result.code)
         return variables
 
@@ -114,6 +117,8 @@ class Writer:
         held = self.held(name)
         if isinstance(held, Items):
             use.refuse(f"its input {name!r} is a sequence, not a tensor")
+        if isinstance(held, np.ndarray):
+            return self._buffer(held, f"{node_hint(use.node)}_{CONSTANT_ROLES.get(use.node.op, 'constant')}")
         return self.as_tensor(held, name)
 
     def as_tensor(self, held: Held, name: str) -> Code:

@@ -93,7 +93,6 @@ def top_k(use: Use) -> Several:
 
 
 @operator("Unique", since=11)
-def unique(use: Use) -> tuple[Code, ...]:
+def unique(use: Use) -> Several:
     is_sorted = bool(use.attribute("sorted", 1))
-    named = use.let("unique_parts", use.helper("unique", use.tensor(0), use.attribute("axis"), is_sorted))
-    return tuple(code("{}[{}]", named, index) for index in range(len(use.node.outputs)))
+    return Several(use.helper("unique", use.tensor(0), use.attribute("axis"), is_sorted), 4)

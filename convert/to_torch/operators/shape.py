@@ -10,7 +10,7 @@ from onnx.helper import tensor_dtype_to_np_dtype
 from zoo.convert.to_torch.code import Code, call, code, literal
 from zoo.convert.to_torch.sizes import Sym, is_positive
 from zoo.convert.to_torch.table import operator
-from zoo.convert.to_torch.use import Use
+from zoo.convert.to_torch.use import Several, Use
 
 END = 1 << 31  # exporters write "to the end" as the largest int32 or int64
 
@@ -114,7 +114,7 @@ def concat(use: Use) -> Code:
 
 
 @operator("Split", since=2)
-def split(use: Use) -> tuple[Code, ...]:
+def split(use: Use) -> Several:
     """Sizes as given, or as many equal parts as there are outputs, the last one smaller."""
     axis, count = use.attribute("axis", 0), len(use.node.outputs)
     sizes = use.integers(1, "split")
@@ -126,8 +126,7 @@ def split(use: Use) -> tuple[Code, ...]:
         parts = call(f"{use.tensor(0)}.split", -(-whole // count), dim=axis)
     else:
         parts = code("{0}.split(-(-{0}.shape[{1}] // {2}), dim={1})", use.tensor(0), axis, count)
-    named = use.let("parts", parts)
-    return tuple(code("{}[{}]", named, index) for index in range(count))
+    return Several(parts, count)
 
 
 @operator("Slice")

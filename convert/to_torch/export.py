@@ -1,0 +1,98 @@
+"""`model.pt2`: a module through torch.export, with every dynamic size of the ONNX model left dynamic.
+
+A `.pt2` runs without zoo and without `model.py`. Not every module can be exported: control flow that depends on data
+cannot, and then the reason is given and `model.py` remains.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zoo.convert.onnx_graph.graph import Graph, Value
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+BATCH = 2  # torch.export takes a size of 1 for a constant
+SIZES = (64, 96, 128, 160, 192, 224, 256, 288)  # different ones, else torch.export takes equal sizes for the same one
+
+
+@dataclass(frozen=True)
+class Exported:
+    """`reason` says why there is no `.pt2`; `fixed` names the dynamic sizes that the export could not keep dynamic."""
+
+    reason: str = ""
+    fixed: tuple[str, ...] = ()
+
+
+def export(module: nn.Module, graph: Graph, path: Path) -> Exported:
+    """Export `module`, written from `graph`, to the file `path`. Nothing is written where it cannot be exported."""
+    import torch
+
+    try:
+        arguments, dynamic = _arguments(graph)
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # deprecations inside torch.export
+            program = torch.export.export(module, arguments, dynamic_shapes=dynamic, strict=False)
+            _forget_origin(program)
+            torch.export.save(program, path)
+    except Exception as error:  # torch.export raises what its passes and the module raise
+        path.unlink(missing_ok=True)
+        return Exported(reason=_reason(error))
+    return Exported(fixed=_fixed(program, graph))
+
+
+def _arguments(graph: Graph) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:
+    """Example inputs, and which of their sizes are dynamic. Equal names of sizes get equal numbers."""
+    from torch.export import Dim
+
+    numbers: dict[str, int] = {}
+    arguments, dynamic = [], []
+    for value in graph.inputs:
+        if value.shape is None or value.dtype is None:
+            raise ValueError(f"the shape of the input {value.name!r} is unknown")
+        shape = [
+            size if isinstance(size, int) else _example(axis, size or f"{value.name} {axis}", numbers)
+            for axis, size in enumerate(value.shape)
+        ]
+        arguments.append(_example_tensor(value, shape))
+        dynamic.append({axis: Dim.AUTO for axis, size in enumerate(value.shape) if not isinstance(size, int)})
+    return tuple(arguments), tuple(dynamic)
+
+
+def _example(axis: int, name: str, numbers: dict[str, int]) -> int:
+    if name not in numbers:
+        numbers[name] = BATCH if axis == 0 else SIZES[len(numbers) % len(SIZES)]
+    return numbers[name]
+
+
+def _example_tensor(value: Value, shape: list[int]) -> Tensor:
+    import numpy as np
+    import torch
+
+    return torch.from_numpy(np.zeros(shape, value.dtype))
+
+
+def _forget_origin(program: Any) -> None:
+    """Drop the stack traces: they hold paths of this machine, and the same model must give the same bytes."""
+    for graph_module in program.graph_module.modules():
+        for node in getattr(getattr(graph_module, "graph", None), "nodes", ()):
+            node.meta.pop("stack_trace", None)
+
+
+def _fixed(program: Any, graph: Graph) -> tuple[str, ...]:
+    placeholders = [node for node in program.graph.nodes if node.op == "placeholder"][-len(graph.inputs) :]
+    return tuple(
+        f"size {axis} of {value.name} ({size or 'unnamed'}) is fixed to {node.meta['val'].shape[axis]}"
+        for node, value in zip(placeholders, graph.inputs, strict=True)
+        for axis, size in enumerate(value.shape or ())
+        if not isinstance(size, int) and isinstance(node.meta["val"].shape[axis], int)
+    )
+
+
+def _reason(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
