@@ -52,19 +52,19 @@ class Fields:
         found = repr(node.text) if isinstance(node, Scalar) else "a list" if isinstance(node, Sequence) else "a mapping"
         fail(self.source, node.line, f"{key!r} of {self.what} must be {expected}, not {found}")
 
-    def text(self, key: str, *, among: Iterable[str] = ()) -> str:
+    def text(self, key: str, *, among: Iterable[str] | None = None) -> str:
         """Text that must be there, and one of `among` where that is given."""
-        return self._text(self.need(key), key, tuple(among))
+        return self._text(self.need(key), key, among)
 
-    def maybe_text(self, key: str, *, among: Iterable[str] = ()) -> str:
+    def maybe_text(self, key: str, *, among: Iterable[str] | None = None) -> str:
         node = self.get(key)
-        return "" if node is None else self._text(node, key, tuple(among))
+        return "" if node is None else self._text(node, key, among)
 
-    def _text(self, node: Node, key: str, among: tuple[str, ...]) -> str:
+    def _text(self, node: Node, key: str, among: Iterable[str] | None = None) -> str:
         if not isinstance(node, Scalar) or not node.text:
             self.refuse(node, key, "text")
-        if among and node.text not in among:
-            self.refuse(node, key, f"one of {', '.join(among)}")
+        if among is not None and node.text not in among:
+            self.refuse(node, key, f"one of {', '.join(among) or 'none'}")
         return node.text
 
     def integer(self, key: str) -> int | None:
@@ -102,7 +102,7 @@ class Fields:
         return node.items
 
     def texts(self, key: str) -> tuple[str, ...]:
-        return tuple(self._text(node, key, ()) for node in self.items(key))
+        return tuple(self._text(node, key) for node in self.items(key))
 
     def each(self, key: str, read: Callable[[Node], T]) -> tuple[T, ...]:
         return tuple(read(node) for node in self.items(key))

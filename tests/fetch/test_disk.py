@@ -231,15 +231,15 @@ def test_a_store_that_can_only_be_read_serves_what_it_has(served: Served, fetchi
     card = a_card(a_file(BODY, served.url()))
     path = fetching(card).path("weights")
     os.utime(path)  # it has to be hashed again, and that cannot be noted
-    folders = [folder for folder, _, _ in os.walk(fetching.store.root)]
+    folders = [Path(folder) for folder, _, _ in os.walk(fetching.store.root)]
     for folder in folders:
-        os.chmod(folder, 0o555)
+        folder.chmod(0o555)
     try:
         with without_root():
             assert fetching(card).path("weights").read_bytes() == BODY
     finally:
         for folder in folders:
-            os.chmod(folder, 0o755)
+            folder.chmod(0o755)
     assert len(served.script.requests) == 1
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import email.utils
 import gzip
-import os
+import hashlib
 import random
+import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -25,13 +27,14 @@ from tests.fetch.server import (
     status,
 )
 from zoo.base.errors import FetchError
+from zoo.catalog.cards import OtherContent
 
 BODY = random.Random(1).randbytes(200_000)
 OTHER = random.Random(2).randbytes(200_000)
 KEY = f"sha256-{sha256(BODY)}"
 
 
-def fails(fetching: Fetching, *urls: str, body: bytes | None = BODY, **more: object) -> str:
+def fails(fetching: Fetching, *urls: str, body: bytes | None = BODY, **more: Any) -> str:
     """Fetch what cannot be had; returns the message, which must say what is always needed."""
     with pytest.raises(FetchError) as caught:
         fetching(a_card(a_file(body, *urls)), **more)
@@ -404,8 +407,6 @@ def test_all_mirrors_wrong(served: Served, fetching: Fetching) -> None:
 
 
 def test_a_known_other_content_is_called_by_its_name(served: Served, fetching: Fetching) -> None:
-    from zoo.catalog.cards import OtherContent
-
     served.script.on("/m.weights", content(OTHER))
     file = a_file(BODY, served.url(), others=(OtherContent(sha256(OTHER), "the build of 2019"),))
     with pytest.raises(FetchError, match=r"sha256 \w+ \(the build of 2019\)"):
@@ -414,8 +415,6 @@ def test_a_known_other_content_is_called_by_its_name(served: Served, fetching: F
 
 @pytest.mark.parametrize("algorithm", ["sha512", "sha384", "sha1", "md5"])
 def test_any_published_hash_is_a_judge(served: Served, fetching: Fetching, algorithm: str) -> None:
-    import hashlib
-
     digest = hashlib.new(algorithm, BODY).hexdigest()
     served.script.on("/wrong", content(OTHER))
     served.script.on("/m.weights", content(BODY))
@@ -453,8 +452,6 @@ def test_the_proxy_of_the_environment_is_used(
 
 def test_files_of_a_model_come_in_parallel(served: Served, fetching: Fetching) -> None:
     """Two files that each wait for the other to be asked for."""
-    import threading
-
     both = threading.Barrier(2, timeout=5)
 
     def together(handler: object) -> None:
@@ -473,14 +470,14 @@ def test_one_content_for_several_models_comes_once(served: Served, fetching: Fet
     fetching(*cards)
     assert len(served.script.requests) == 1
     paths = [fetching.store.source_folder(name) / "m.weights" for name in ("one", "two", "three")]
-    assert len({os.stat(path).st_ino for path in paths}) == 1
+    assert len({path.stat().st_ino for path in paths}) == 1
 
 
 def test_one_failure_does_not_keep_the_others_back(served: Served, fetching: Fetching) -> None:
     served.script.on("/m.weights", content(BODY))
     good = a_card(a_file(BODY, served.url()), name="good")
     bad = a_card(a_file(OTHER, served.url("/gone")), name="bad")
-    with pytest.raises(FetchError, match="bad: m.weights could not be fetched"):
+    with pytest.raises(FetchError, match=r"bad: m\.weights could not be fetched"):
         fetching(bad, good)
     assert (fetching.store.source_folder("good") / "m.weights").read_bytes() == BODY
     assert [event.model for event in fetching.told("failed")] == ["bad"]
