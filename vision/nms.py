@@ -78,9 +78,10 @@ def detect(
 ) -> Detections:
     """The detections of one picture, as Darknet finds them.
 
-    `boxes` [B, 4] (centre x, y, width, height in any unit), `scores` [B, C]; a score counts if it is greater than
-    `threshold`, a box falls if its likeness to a better one of its class is greater than `iou`. Ties keep the order
-    of the boxes. Raises UsageError for an unknown `kind`.
+    `boxes` [B, 4] (centre x, y, width, height, relative to the *picture*: DIoU depends on its shape), `scores` [B, C];
+    a score counts if it is greater than `threshold`, a box falls if its likeness to a better one of its class is
+    greater than `iou`. Ties keep the order of the boxes; saturated scores are ties in Darknet, which has float32, and
+    not always in float64. Raises UsageError for an unknown `kind`.
     """
     if kind not in LIKENESS:
         raise UsageError(f"unknown kind of non-maximum suppression {kind!r}; known are {', '.join(LIKENESS)}")
