@@ -67,7 +67,7 @@ class Identifiers:
 
 
 def identifier(hint: str) -> str:
-    """`hint` in snake case, of ASCII letters, digits and underscores; "BiasAdd" is bias_add, "007_yolo.xy" yolo_7_xy."""
+    """`hint` in snake case, of ASCII letters, digits and underscores; "007_yolo.xy" is yolo_7_xy."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", hint)
     name = re.sub(r"[^0-9a-zA-Z]+", "_", words).strip("_").lower()
     name = re.sub(r"^0*(\d+)_?([a-z]*)", lambda match: f"{match[2] or 'value'}_{match[1]}", name)

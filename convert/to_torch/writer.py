@@ -85,6 +85,8 @@ class Writer:
                 self.hold(name, self._named(self._hint(node, name), item))
 
     def _unpacked(self, node: Node, result: Several) -> tuple[Code, ...]:
+        if result.count == 1:
+            return (code("{}[0]", result.code),)
         names = (*node.outputs, *("",) * result.count)[: result.count]
         variables = tuple(self.program.variable(name or "unused") for name in names)
         self.program.store(variables, result.code)

@@ -147,6 +147,8 @@ def clip(use: Use) -> Code:
         elif use.has(position):
             number = use.number(position)
             bounds[name] = use.tensor(position) if number is None else number
+    if bounds == {"min": 0, "max": 6} and not use.is_integer():
+        return call(use.layer(call("nn.ReLU6")), use.tensor(0))
     if any(isinstance(bound, Code) for bound in bounds.values()):  # torch wants two numbers or two tensors
         bounds = {name: use.tensor(("min", "max").index(name) + 1) for name in bounds}
     return call("torch.clamp", use.tensor(0), **bounds) if bounds else use.tensor(0)

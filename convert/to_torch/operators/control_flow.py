@@ -97,7 +97,8 @@ def _break_unless(use: Use, keep: Held) -> None:
         condition = literal(element)
     else:
         condition = use.writer.as_tensor(keep, "keep")
-    with use.writer.program.block(code("if not ({}):", condition)):
+    condition = Code(f"({condition})") if " " in condition else condition
+    with use.writer.program.block(code("if not {}:", condition)):
         use.writer.program.store((), Code("break"))
 
 

@@ -85,6 +85,8 @@ def _numbers(values: list[Any] | None) -> tuple[Any, ...] | None:
 def _rules(use: Use, rules: dict[str, Any]) -> dict[str, Any]:
     """Only what differs from the defaults of `resize` in functions/resize.py."""
     rules = {key: value for key, value in rules.items() if value != DEFAULTS[key]}
+    if use.attribute("mode", "nearest") != "nearest":
+        rules.pop("rounding", None)
     if use.attribute("antialias", 0):
         rules["antialias"] = True
     if use.attribute("mode") == "cubic":

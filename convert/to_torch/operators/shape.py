@@ -12,7 +12,7 @@ from zoo.convert.to_torch.sizes import Sym, is_positive
 from zoo.convert.to_torch.table import operator
 from zoo.convert.to_torch.use import Several, Use
 
-END = 1 << 31  # exporters write "to the end" as the largest int32 or int64
+END = 10**9  # no tensor is that long: exporters write "to the end" as such a number, up to the largest int64
 
 
 @operator("Shape", "Size")
@@ -114,9 +114,11 @@ def concat(use: Use) -> Code:
 
 
 @operator("Split", since=2)
-def split(use: Use) -> Several:
+def split(use: Use) -> Several | Code:
     """Sizes as given, or as many equal parts as there are outputs, the last one smaller."""
     axis, count = use.attribute("axis", 0), len(use.node.outputs)
+    if count == 1:
+        return use.tensor(0)
     sizes = use.integers(1, "split")
     known = use.writer.value(use.node.input(0)).shape
     whole = known[axis] if known is not None else None
@@ -156,7 +158,7 @@ def slice_axes(use: Use) -> Code:
 def _range_code(start: Any, end: Any, step: int) -> str:
     """A Python slice; ONNX and Python clamp alike."""
     first = "" if _is_zero(start) else literal(start)
-    last = "" if not isinstance(end, Sym) and end >= END - 1 else literal(end)
+    last = "" if not isinstance(end, Sym) and end >= END else literal(end)
     return f"{first}:{last}" + (f":{literal(step)}" if step != 1 else "")
 
 
