@@ -107,7 +107,7 @@ def prune(store: Store, names: tuple[str, ...] = (), *, dry_run: bool = False) -
         raise UsageError(f"not in the store: {', '.join(unknown)}", hint="zoo cache shows what is")
     released = {kept.digests["sha256"] for name in names for kept in held[name].files}
     removed = [path for name in names for path in (store.record(name), held[name].folder)]
-    removed += _unfinished(store)
+    removed += _unfinished(store) + _leftovers(store)
     removed += _unused(store, names, released)
     if not dry_run:
         for path in removed:
@@ -130,6 +130,14 @@ def _unused(store: Store, names: tuple[str, ...], released: set[str]) -> list[Pa
 def _unfinished(store: Store) -> list[Path]:
     """Parts and temporary folders that no process is working on."""
     return [path for path in sorted((store.root / "parts").glob("*")) if not _is_busy(store, path)]
+
+
+def _leftovers(store: Store) -> list[Path]:
+    """Hidden temporary files that a killed process left beside what it was writing."""
+    old = time.time() - YOUNG
+    folders = [store.root / name for name in ("blobs", "sources", "records")]
+    hidden = [path for folder in folders for path in sorted(folder.rglob(".*")) if path.is_file()]
+    return [path for path in hidden if path.lstat().st_ctime < old]
 
 
 def _is_busy(store: Store, path: Path) -> bool:
