@@ -20,6 +20,8 @@ COMMANDS: dict[str, str] = {
     "cache": "show, verify or prune what was fetched",
     "inspect": "what a Darknet cfg says, layer by layer",
     "convert": "a model, or your own files, to ONNX and other formats",
+    "verify": "proof: same numbers, same detections, how fast, on this machine",
+    "judge": "a saved result of verify, judged again with another tolerance",
     "doctor": "what is installed here, and what to do about what is missing",
 }
 

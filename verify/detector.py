@@ -24,6 +24,8 @@ ROWS = "detections"
 MOST = 100  # detections of one picture before the suppression; more would say nothing new, slowly
 FEWEST = 20  # on the picture that has most; with fewer the threshold is lowered
 
+LARGEST = 1e30  # its square, an area, is still far inside float64
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -91,8 +93,16 @@ def _outcome(sample: str, run: CandidateRun, truth: Truth) -> Outcome:
 
 
 def _candidates(outputs: Tensors) -> Candidates:
-    """Of one sample. A NaN becomes 0, as it can be neither sorted nor overlapped; the tensors' verdict reports it."""
-    return Candidates(*(np.nan_to_num(outputs[name][0].astype(np.float64)) for name in ("boxes", "scores")))
+    """Of one sample, rounded to float32: scores that saturate there are ties to the source's program too.
+
+    A NaN becomes 0, as it can be neither sorted nor overlapped; the tensors' verdict reports it.
+    """
+    return Candidates(*(_usable(outputs[name][0]) for name in ("boxes", "scores")))
+
+
+def _usable(array: Array) -> Array:
+    finite = np.nan_to_num(array.astype(np.float64), posinf=LARGEST, neginf=-LARGEST)
+    return np.clip(finite, -LARGEST, LARGEST).astype(np.float32).astype(np.float64)
 
 
 def _rows(rows: Array) -> Detections:

@@ -194,17 +194,14 @@ def _sizes(runner: Runner, asked: Sequence[int] | None) -> tuple[int, ...]:
 
 def _stale(artifact: Artifact, reference: Reference, hub: Artifact | None) -> str:
     """Why the manifest does not vouch for this artifact, "" where it does: every file must be as it was written, and
-    come, through the hub, from the files of the reference."""
+    come, directly or through the hub, from the files of the reference."""
     if not artifact.is_intact():
         return (
             f"unverified: {artifact.model.name} or its manifest changed after the conversion; the hashes do not match"
         )
-    made_from = artifact
-    if hub and hub != artifact:
-        if _hashes(artifact.sources) != _hashes(hub.files):
-            return f"unverified: the artifact was not written from {hub.model.name} as it is now"
-        made_from = hub
-    if reference.from_source and _hashes(made_from.sources) != _hashes(reference.sources):
+    given = _hashes(reference.sources)
+    through_hub = hub and _hashes(artifact.sources) == _hashes(hub.files) and _hashes(hub.sources) == given
+    if reference.from_source and _hashes(artifact.sources) != given and not through_hub:
         return "unverified: the artifact was made from other source files than the reference"
     return ""
 

@@ -6,7 +6,7 @@ the float64 interpreter.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,23 +47,35 @@ class Layer:
 
 
 class Reference(Protocol):
-    """The truth about a model. `outputs` are the names that the artifact must have, no more and no fewer.
+    """The truth about a model."""
 
-    `sources` are the files it was made from; where `from_source` is true, the artifact must have been made from the
-    same files. `inputs` say what it takes, with every size known but the batch. `detector` is as in the manifest;
-    `suppression` is the artifact's own, None where it has none.
-    """
+    @property
+    def description(self) -> str:
+        """What it is, for a report."""
 
-    description: str
-    from_source: bool
-    sources: tuple[FileRecord, ...]
-    outputs: tuple[str, ...]
-    detector: dict[str, Any]
-    suppression: Suppression | None
+    @property
+    def sources(self) -> tuple[FileRecord, ...]:
+        """The files that it was made from."""
+
+    @property
+    def from_source(self) -> bool:
+        """Whether the artifact must have been made from the same files."""
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """The inputs of the reference."""
+        """What it takes, with every size known but the batch."""
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The names that the artifact must have, no more and no fewer."""
+
+    @property
+    def detector(self) -> Mapping[str, Any]:
+        """What a program needs around the network, as in the manifest."""
+
+    @property
+    def suppression(self) -> Suppression | None:
+        """The artifact's own suppression; None where it has none."""
 
     def observe(self, sample: Sample, precision: str) -> Observation:
         """Run on one sample."""
@@ -93,7 +105,8 @@ class ArtifactReference:
     def __post_init__(self) -> None:
         self._runner: Runner = load_runner(self.path, self.format, Settings(threads=self.threads))
         self.description = f"{self.path.name}, {self._runner.runtime}"
-        self.sources = (FileRecord.of(self.path, "model"),) if self.path.is_file() else ()
+        files = (self.path,) if self.path.is_file() else ()
+        self.sources = tuple(FileRecord.of(path, "model") for path in files)
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:

@@ -38,20 +38,20 @@ def _one(report: Report) -> Group:
 
 
 def _outputs(outputs: Sequence[OutputResult]) -> Table:
-    """The worst sample of each output; everything else is in the JSON."""
+    """The worst sample of each output, in 80 columns; everything else is in the JSON."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("output", "worst on", "max", "p99.9", "rms", "relative", "cosine", "SNR dB", "× floor", "verdict"):
-        table.add_column(heading, justify="left" if heading in ("output", "worst on", "verdict") else "right")
+    for heading in ("output", "worst on", "max", "p99.9", "relative", "SNR dB", "× floor", "verdict"):
+        left = heading in ("output", "worst on", "verdict")
+        table.add_column(heading, justify="left" if left else "right", no_wrap=True)
     for output in outputs:
         worst = max(output.measurements, key=lambda m: float("inf") if m.times_floor is None else m.times_floor)
-        d = worst.difference
+        difference = worst.difference
         table.add_row(
             escape(output.name),
-            escape(f"{worst.sample}, batch {worst.batch}"),
-            *(_number(value) for value in (d.max, d.p999, d.rms, d.relative)),
-            "—" if d.cosine is None else f"{d.cosine:.7f}",
-            "—" if d.snr_db is None else f"{d.snr_db:.1f}",
-            f"{_number(worst.times_floor)} of {output.margin:g}",
+            escape(f"{worst.sample} (batch {worst.batch})"),
+            *(_number(value) for value in (difference.max, difference.p999, difference.relative)),
+            "—" if difference.snr_db is None else f"{difference.snr_db:.0f}",
+            f"{_number(worst.times_floor)}/{output.margin:g}",
             Text(output.judgement.verdict, style=STYLES[output.judgement.verdict]),
         )
     return table
@@ -101,4 +101,4 @@ def _matrix(reports: Sequence[Report]) -> Table:
 
 
 def _number(value: float | None) -> str:
-    return "—" if value is None else f"{value:.3g}"
+    return "—" if value is None else f"{value:.2g}"

@@ -1,0 +1,172 @@
+"""`zoo verify`: the proof that a conversion is right, and how fast it runs on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from zoo.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from zoo.pipeline.source import Source
+    from zoo.verify import Report
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+PATH = click.Path(path_type=Path)
+
+
+@click.command("verify")
+@click.argument("models", nargs=-1, metavar="[NAME | MODEL.onnx]...")
+@click.option("--format", "formats", default="onnx", show_default=True, help="Formats to verify, with commas.")
+@click.option("--device", "devices", default="cpu", show_default=True,
+              help="cpu, cuda, cuda:N or auto; several with commas.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["fp32", "tf32", "fp16"]), default="fp32", show_default=True)
+@click.option("--batch", "batches", help="Batch sizes, with commas.  [default: 1,3 where the model takes any]")
+@click.option(
+    "--images", type=click.Path(path_type=Path, file_okay=False), help="A folder of pictures to judge on too."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random inputs.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU.  [default: all]")
+@click.option("--margin", type=float, help="Times the noise floor that is allowed.  [default: by precision]")
+@click.option("--threshold", type=float, default=0.25, show_default=True, help="Score threshold of the detections.")
+@click.option("--quick", "speed", flag_value="quick", help="Time shortly.")
+@click.option("--no-speed", "speed", flag_value="none", help="Do not time.")
+@click.option("--cfg", type=FILE, help="A Darknet .cfg of your own, with --weights.")
+@click.option("--weights", type=FILE, help="Its .weights.")
+@click.option("--artifact", type=PATH, help="A model file, to verify against --reference, or --cfg and --weights.")
+@click.option("--reference", type=PATH, help="The model file that is right, in any format.")
+@click.option("--offline", is_flag=True, help="Use only files that are here already.")
+@click.option("--json", "json_file", type=FILE, help="Save the result as JSON; zoo judge reads it.")
+@click.option("--junit", "junit_file", type=FILE, help="Save the result as JUnit XML, for CI.")
+@click.option("--markdown", "markdown_file", type=FILE, help="Save the result as Markdown.")
+def command(
+    models: tuple[str, ...],
+    cfg: Path | None,
+    weights: Path | None,
+    artifact: Path | None,
+    reference: Path | None,
+    offline: bool,
+    json_file: Path | None,
+    junit_file: Path | None,
+    markdown_file: Path | None,
+    **how: Any,
+) -> int:
+    """Verify models against their source: same numbers, same detections, how fast.
+
+    Converts what is missing. Exits with 0 only if every verdict is a pass, with 1 if one is not.
+
+    \b
+    Examples:
+      zoo verify yolov3 --device cuda
+      zoo verify yolov4-tiny --format onnx,torch --images pictures --junit result.xml
+      zoo verify --artifact mine.onnx --cfg mine.cfg --weights mine.weights
+      zoo verify --artifact new.onnx --reference old.onnx
+    """
+    from rich.console import Console
+
+    from zoo.verify.reports.as_json import write_json
+    from zoo.verify.reports.as_junit import write_junit
+    from zoo.verify.reports.as_markdown import write_markdown
+    from zoo.verify.reports.on_terminal import show
+
+    if artifact:
+        reports = _verify_file(models, artifact, reference, cfg, weights, **how)
+    elif reference:
+        raise UsageError("--reference needs --artifact: the file to verify")
+    else:
+        reports = _verify_sources(models, cfg, weights, offline, **how)
+    show(reports, Console())
+    for path, write in ((json_file, write_json), (junit_file, write_junit), (markdown_file, write_markdown)):
+        if path:
+            write(path, reports)
+    return 0 if all(report.passed for report in reports) else 1
+
+
+def _verify_sources(
+    models: tuple[str, ...], cfg: Path | None, weights: Path | None, offline: bool, formats: str, **how: Any
+) -> list[Report]:
+    from zoo.pipeline.verify import verify
+
+    sources = _sources(models, cfg, weights, offline)
+    return [report for source in sources for report in verify(source, _words(formats), **_how(**how))]
+
+
+def _verify_file(
+    models: tuple[str, ...],
+    artifact: Path,
+    reference: Path | None,
+    cfg: Path | None,
+    weights: Path | None,
+    formats: str,
+    **how: Any,
+) -> list[Report]:
+    from zoo.pipeline.verify import verify_files
+
+    if models:
+        raise UsageError("give either NAMEs or --artifact")
+    if cfg and weights and not reference:
+        return verify_files(artifact, (cfg, weights), **_how(**how))
+    if reference and not cfg and not weights:
+        return verify_files(artifact, reference, **_how(**how))
+    raise UsageError("--artifact needs what to compare it with: --reference, or both --cfg and --weights")
+
+
+def _sources(models: tuple[str, ...], cfg: Path | None, weights: Path | None, offline: bool) -> list[Source]:
+    from zoo.pipeline.source import catalog_source, darknet_source, onnx_source
+
+    if (cfg is None) != (weights is None):
+        raise UsageError("--cfg and --weights belong together: give both")
+    if bool(models) == bool(cfg):
+        raise UsageError("nothing to verify" if not models else "give either NAMEs or --cfg and --weights",
+                         hint="zoo verify --help shows examples; zoo list shows the models")  # fmt: skip
+    if cfg and weights:
+        return [darknet_source(cfg, weights)]
+    return [
+        onnx_source(Path(model)) if model.endswith(".onnx") else catalog_source(model, offline=offline)
+        for model in models
+    ]
+
+
+def _how(
+    devices: str,
+    precision: str,
+    batches: str | None,
+    images: Path | None,
+    seed: int,
+    threads: int | None,
+    margin: float | None,
+    threshold: float,
+    speed: str | None,
+) -> dict[str, Any]:
+    """The command line's options as the arguments of a verification."""
+    from zoo.verify import Options
+    from zoo.verify.pictures import find_pictures
+    from zoo.verify.runtimes.protocol import available_threads
+
+    options = Options(
+        precision=precision,
+        batches=_sizes(batches) if batches else None,
+        threads=threads or available_threads(),
+        seed=seed,
+        margin=margin,
+        speed=speed or "full",
+        threshold=threshold,
+    )
+    pictures = find_pictures(images) if images else ()
+    return {"devices": _words(devices), "options": options, "pictures": pictures}
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    try:
+        sizes = tuple(int(word) for word in _words(text))
+    except ValueError:
+        sizes = ()
+    if not sizes or min(sizes) < 1:
+        raise UsageError(f"--batch expects sizes of at least 1 with commas, e.g. 1,4; found {text!r}")
+    return sizes

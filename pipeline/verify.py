@@ -1,0 +1,135 @@
+"""Verify: convert what is missing, take the source as the reference, judge every format on every device.
+
+A verdict on an artifact with a manifest is written into that manifest, beside the hashes of the files that it was
+reached for: a file that changes afterwards is unverified again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from zoo.base.artifact import MANIFEST, Artifact, FileRecord, read_artifact
+from zoo.base.errors import UsageError
+from zoo.catalog import Store
+from zoo.convert.from_darknet import DarknetOptions
+from zoo.pipeline.convert import HUB, convert
+from zoo.pipeline.source import Source, catalog_source
+from zoo.verify import ArtifactReference, DarknetReference, Options, Reference, Report, verify_artifact
+from zoo.verify.runtimes.table import format_of
+
+Listener = Callable[[Report], None]
+
+
+def verify_model(
+    name: str,
+    formats: Sequence[str] = (HUB,),
+    *,
+    devices: Sequence[str] = ("cpu",),
+    options: Options | None = None,
+    pictures: Sequence[Path] = (),
+    store: Store | None = None,
+    **fetching: Any,
+) -> list[Report]:
+    """Verify a model of the catalog. See `verify`; `fetching` goes to `zoo.fetch.fetch`."""
+    store = store or Store()
+    source = catalog_source(name, store=store, **fetching)
+    return verify(source, formats, devices=devices, options=options, pictures=pictures, store=store)
+
+
+def verify(
+    source: Source,
+    formats: Sequence[str] = (HUB,),
+    *,
+    devices: Sequence[str] = ("cpu",),
+    options: Options | None = None,
+    conversion: DarknetOptions | None = None,
+    pictures: Sequence[Path] = (),
+    store: Store | None = None,
+) -> list[Report]:
+    """Convert `source` where that is missing, and verify each format on each device against the source.
+
+    Raises what converting raises, and what `zoo.verify.verify_artifact` raises. A source that is itself an ONNX file
+    is the reference of what is written from it.
+    """
+    hub, *artifacts = convert(source, (HUB, *formats), options=conversion, store=store)
+    return _judge(artifacts, _reference(source, hub), devices, options or Options(), pictures, hub)
+
+
+def verify_files(
+    artifact: Path,
+    reference: Path | tuple[Path, Path],
+    *,
+    devices: Sequence[str] = ("cpu",),
+    options: Options | None = None,
+    pictures: Sequence[Path] = (),
+) -> list[Report]:
+    """Verify one model file against another of any format, or against a Darknet (cfg, weights)."""
+    candidate = read_model(artifact)
+    if isinstance(reference, tuple):
+        return _judge(
+            [candidate], DarknetReference(*reference, candidate.options), devices, options or Options(), pictures
+        )
+    other = read_model(reference)
+    with ArtifactReference(other.model, other.format, detector=other.detector) as truth:
+        return _judge([candidate], truth, devices, options or Options(), pictures)
+
+
+def read_model(path: Path) -> Artifact:
+    """A model file, or a folder with a manifest, as an artifact. A file that no manifest names has only itself."""
+    if path.is_dir() and (path / MANIFEST).is_file():
+        return read_artifact(path)
+    if not path.exists():
+        raise UsageError(f"the model {path} is not there")
+    if (path.parent / MANIFEST).is_file():
+        artifact = read_artifact(path.parent)
+        if artifact.model == path:
+            return artifact
+    files = (FileRecord.of(path, "model"),) if path.is_file() else ()
+    return Artifact(path.parent, path.stem, format_of(path), "", (), files, (), ())
+
+
+def _reference(source: Source, hub: Artifact) -> Reference:
+    if source.family == "onnx":
+        return ArtifactReference(hub.model, hub.format, detector=hub.detector)
+    return DarknetReference(source.files["cfg"], source.files["weights"], hub.options)
+
+
+def _judge(
+    artifacts: Sequence[Artifact],
+    reference: Reference,
+    devices: Sequence[str],
+    options: Options,
+    pictures: Sequence[Path],
+    hub: Artifact | None = None,
+) -> list[Report]:
+    reports = []
+    for artifact in artifacts:
+        for device in devices:
+            on_device = dataclasses.replace(options, device=device)
+            reports.append(verify_artifact(artifact, reference, on_device, pictures, hub))
+            record(artifact, reports[-1])
+    return reports
+
+
+def record(artifact: Artifact, report: Report) -> None:
+    """Write the verdict into the artifact's manifest, in place of an older one for that device and precision."""
+    if not (artifact.folder / MANIFEST).is_file() or not artifact.is_intact():
+        return
+    standing = read_artifact(artifact.folder)
+    verdict = {
+        "device": report.device.used,
+        "precision": report.precision,
+        "runtime": report.device.runtime,
+        "reference": report.reference,
+        "verdict": report.judgement.verdict,
+        "reason": report.judgement.reason,
+        "files": {record.name: record.sha256 for record in artifact.files},
+    }
+    kept = [
+        old for old in standing.verdicts if (old["device"], old["precision"]) != (report.device.used, report.precision)
+    ]
+    if [*kept, verdict] != list(standing.verdicts):
+        dataclasses.replace(standing, verdicts=(*kept, verdict)).write()
