@@ -27,7 +27,8 @@ def _plse(x: F64) -> F64:
 
 
 def _mish(x: F64) -> F64:
-    return x * np.tanh(np.log1p(np.exp(np.minimum(x, 20))) + np.maximum(x - 20, 0))
+    result: F64 = x * np.tanh(np.log1p(np.exp(np.minimum(x, 20))) + np.maximum(x - 20, 0))
+    return result
 
 
 FORMULAS: dict[str, Callable[[F64], F64]] = {
@@ -69,7 +70,7 @@ def test_every_activation_has_an_emitter() -> None:
 
 @pytest.mark.parametrize("name", FORMULAS)
 def test_activation(name: str) -> None:
-    values = np.concatenate([np.linspace(-15, 15, 4001), np.float64([-100, -30, -2, -1, 0, 1, 2, 30, 100])])
+    values = np.concatenate([np.linspace(-15, 15, 4001), np.asarray([-100.0, -30, -2, -1, 0, 1, 2, 30, 100])])
     x = values.astype(np.float32).reshape(1, 1, -1, 2)
     expected = FORMULAS[name](x.astype(np.float64))
     assert np.abs(run(name, x) - expected).max() <= 3e-6 * max(1, np.abs(expected).max())
