@@ -1,8 +1,8 @@
 """Darknet's detections from decoded boxes and scores: threshold, then non-maximum suppression class by class (box.c).
 
-The three kinds of the key `nms_kind` in [yolo]:
+The kinds of the key `nms_kind` in [yolo] and [Gaussian_yolo]:
 
-- ``default``: a box falls to a better one of its class if their IoU exceeds the limit;
+- ``default``, ``cornersnms``: a box falls to a better one of its class if their IoU exceeds the limit;
 - ``greedynms``: the same with DIoU, IoU − (d / c) ** 0.6 (d: squared distance of the centres, c: squared diagonal of
   the smallest box around both); the exponent does not follow `beta_nms`;
 - ``diounms``: DIoU with the exponent `beta_nms`.
@@ -62,6 +62,7 @@ def box_diou(box: Array, others: Array, beta: float) -> Array:
 # nms_kind → how alike two boxes are, given beta_nms.
 LIKENESS: dict[str, Callable[[Array, Array, float], Array]] = {
     "default": lambda box, others, beta: box_iou(box, others),
+    "cornersnms": lambda box, others, beta: box_iou(box, others),
     "greedynms": lambda box, others, beta: box_diou(box, others, GREEDY_BETA),
     "diounms": box_diou,
 }
