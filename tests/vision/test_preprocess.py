@@ -71,7 +71,7 @@ def test_every_bit_of_a_resize(size: tuple[int, int], old: tuple[int, int]) -> N
 
 
 def test_the_last_row_may_be_dark_as_in_darknet() -> None:
-    """Where (height − 1) · (2 / (height − 1)) is below 2 in float32, the last row has the share of the row above only."""
+    """Where (height − 1) · (2 / (height − 1)) is below 2 in float32, the last row takes from one row only."""
     heights = range(2, 200)
     below = [n for n in heights if np.float32(n - 1) * (np.float32(2) / np.float32(n - 1)) < 2]
     assert [n for n in heights if resize(column(1, 1, 1), 1, n).ravel()[-1] < 0.5] == below
