@@ -131,11 +131,9 @@ def _here_lines(card: Card, store: Store, lock_file: LockFile) -> Iterator[str]:
     for file in found.missing:
         yield f"    {file.name}  " + ("damaged" if file.name in found.damaged else "not fetched")
     for folder, artifact in _artifacts(card, store):
-        verdicts = (
-            [str(verdict.get("status", verdict.get("verdict", "?"))) for verdict in artifact.verdicts]
-            if artifact
-            else []
-        )
-        yield f"    {folder}  " + (
-            ", ".join(verdicts) or ("not verified" if artifact else "its manifest cannot be read")
-        )
+        yield f"    {folder}  {_verdicts(artifact) if artifact else 'its manifest cannot be read'}"
+
+
+def _verdicts(artifact: Artifact) -> str:
+    told = [f"{verdict.get('verdict')} on {verdict.get('device')}" for verdict in artifact.verdicts]
+    return ", ".join(told) or "not verified"

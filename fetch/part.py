@@ -26,6 +26,9 @@ class Origin:
     validator: str = ""
 
 
+SYNC = 32 << 20  # bytes after which the hashing thread has them written out, so that little is left to do at the end
+
+
 class Part:
     """The part file at `path`. Whoever opens it holds the file's lock."""
 
@@ -37,7 +40,7 @@ class Part:
         self._file = path.open("ab", buffering=0)
         self.size = self._file.tell()
         self.origin = self._read_origin()
-        self._hash = TailHash(path, algorithms)
+        self._hash = TailHash(path, algorithms, self._file.fileno())
         self._hash.advance(self.size)
 
     def _read_origin(self) -> Origin:
@@ -54,7 +57,7 @@ class Part:
         self.origin = origin
         with atomic_file(self._note) as note:
             note.write(json.dumps(asdict(origin)).encode())
-        self._hash = TailHash(self.path, self.algorithms)
+        self._hash = TailHash(self.path, self.algorithms, self._file.fileno())
 
     def append(self, chunk: bytes) -> None:
         view = memoryview(chunk)
@@ -65,8 +68,9 @@ class Part:
 
     def digests(self) -> dict[str, str]:
         """Algorithm → digest of everything that is in the part now. It has then also reached the disk."""
+        digests = self._hash.digests()
         os.fsync(self._file.fileno())
-        return self._hash.digests()
+        return digests
 
     def is_unchanged(self) -> bool:
         """True where the file on disk still is as long as what was hashed."""
@@ -85,11 +89,12 @@ class Part:
 
 
 class TailHash:
-    """Hashes a file that grows, in a thread that follows the writer."""
+    """Hashes a file that grows, in a thread that follows the writer; `descriptor` is the writer's, to be synced."""
 
-    def __init__(self, path: Path, algorithms: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, algorithms: tuple[str, ...], descriptor: int) -> None:
         self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
         self._path = path
+        self._descriptor = descriptor
         self._written = 0
         self._ended = False
         self._error: OSError | None = None
@@ -128,6 +133,8 @@ class TailHash:
                     for value in self._hashes.values():
                         value.update(chunk)
                     done += len(chunk)
+                    if done // SYNC > (done - len(chunk)) // SYNC:
+                        os.fsync(self._descriptor)
         except OSError as error:
             self._error = error
 

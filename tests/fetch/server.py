@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -16,7 +17,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+CERTIFICATE = Path(__file__).with_name("localhost.pem")
 Answer = Callable[["Handler"], None]
 
 
@@ -72,14 +75,18 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def running(script: Script) -> Iterator[str]:
+def running(script: Script, *, tls: bool = False) -> Iterator[str]:
     """Serve the script in threads; yields the base url."""
     handler = type("ScriptedHandler", (Handler,), {"script": script})
     server = _Server(("127.0.0.1", 0), handler)
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"http{'s' * tls}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         server.server_close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import subprocess
@@ -17,6 +18,7 @@ from tests.fetch.conftest import Served
 from tests.fetch.making import sha256
 from tests.fetch.server import content, status
 from tests.fetch.test_disk import damage
+from zoo.base.artifact import Artifact
 from zoo.catalog import Store
 from zoo.cli.main import main
 from zoo.cli.progress import sentence
@@ -107,17 +109,18 @@ def test_show_json(run: Run, project: Path) -> None:
 
 
 def test_show_tells_what_was_converted(run: Run, project: Path) -> None:
-    from zoo.base.artifact import Artifact
-
     folder = Store().artifact_folder("mine", "onnx")
     folder.mkdir(parents=True)
-    Artifact(folder, "mine", "onnx", "darknet", (), (), (), ()).write()
+    artifact = Artifact(folder, "mine", "onnx", "darknet", (), (), (), ())
+    artifact.write()
     broken = Store().artifact_folder("mine", "torch")
     broken.mkdir(parents=True)
     (broken / "artifact.json").write_text("{")
     _, out, _ = run("show", "mine")
     assert f"{folder}  not verified" in out
     assert f"{broken}  its manifest cannot be read" in out
+    dataclasses.replace(artifact, verdicts=({"verdict": "passed", "device": "cpu"},)).write()
+    assert f"{folder}  passed on cpu" in run("show", "mine")[1]
     _, out, _ = run("list", "mine", "--format", "onnx")
     assert out.splitlines()[1].endswith("onnx, torch")
 

@@ -16,6 +16,8 @@ import pytest
 from tests.fetch.conftest import Served
 from tests.fetch.making import QUICK, Fetching, a_card, a_file, sha256
 from tests.fetch.server import (
+    CERTIFICATE,
+    Script,
     chunked,
     content,
     cut,
@@ -23,6 +25,7 @@ from tests.fetch.server import (
     only_with_agent,
     raw,
     redirect,
+    running,
     stall,
     status,
 )
@@ -378,6 +381,29 @@ def test_such_a_redirect_is_followed_where_the_user_allows_it(
     served.script.on("/inside", content(BODY))
     card = a_card(a_file(BODY, "http://models.example.org/m.weights"))
     assert fetching(card, allow_private=True).path("weights").read_bytes() == BODY
+
+
+def test_a_redirect_from_https_down_to_http(
+    served: Served, fetching: Fetching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
+    served.script.on("/m.weights", content(BODY))
+    script = Script()
+    with running(script, tls=True) as base:
+        script.on("/down", redirect(served.url()))
+        script.on("/m.weights", content(BODY))
+        text = fails(fetching, f"{base}/down")
+        assert "from https down to http" in text
+        assert fetching.has_nothing() and served.script.requests == []
+        assert fetching(a_card(a_file(BODY, f"{base}/m.weights"))).path("weights").read_bytes() == BODY
+
+
+def test_a_certificate_that_nobody_vouches_for(fetching: Fetching) -> None:
+    script = Script()
+    with running(script, tls=True) as base:
+        text = fails(fetching, f"{base}/m.weights")
+    assert "certificate or TLS is not accepted" in text and "self-signed certificate" in text
+    assert script.requests == []
 
 
 def test_an_unknown_host(fetching: Fetching) -> None:

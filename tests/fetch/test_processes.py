@@ -20,14 +20,18 @@ from tests.fetch.server import Answer, Handler, content, stall
 from tests.fetch.test_archives import FROZEN, GRAPH, NORMAL, packed
 from zoo.catalog.cards import Card
 
-BODY = random.Random(7).randbytes(3_000_000)
+BODY = random.Random(7).randbytes(6_000_000)
 KILLS = 200
 
 
 class Killer:
-    """An answer that sends the file from where it was asked for, a random way on, and then kills who asked."""
+    """An answer that goes on where it was asked to, and kills who asked once a random number of bytes is on the disk.
 
-    def __init__(self, seed: int, longest: int) -> None:
+    A random number of further bytes is on the way then.
+    """
+
+    def __init__(self, part: Path, seed: int, longest: int) -> None:
+        self.part = part
         self.random = random.Random(seed)
         self.longest = longest
         self.victim = 0
@@ -35,13 +39,14 @@ class Killer:
 
     def __call__(self, handler: Handler) -> None:
         start = handler.offset()
-        stop = min(len(BODY), start + self.random.randint(0, self.longest))
+        enough = start + self.random.randint(0, self.longest)
+        stop = enough + self.random.randint(0, self.longest)
         fields = {"Content-Range": f"bytes {start}-{len(BODY) - 1}/{len(BODY)}"} if start else {}
         handler.head(206 if start else 200, {**fields, "Content-Length": str(len(BODY) - start)})
         handler.wfile.write(BODY[start:stop])
         handler.wfile.flush()
-        self.known.wait(5)
-        time.sleep(self.random.random() * 0.004)
+        wait_for(lambda: enough == 0 or (self.part.exists() and self.part.stat().st_size >= enough))
+        assert self.known.wait(10)
         os.kill(self.victim, signal.SIGKILL)
         handler.close_connection = True
 
@@ -61,7 +66,7 @@ def check_store(fetching: Fetching, body: bytes) -> int:
 def test_200_kills_at_random_bytes(served: Served, fetching: Fetching, tmp_path: Path) -> None:
     """Each time the next process goes on at the byte where the last one was killed."""
     card = a_card(a_file(BODY, served.url()))
-    killer = Killer(seed=8, longest=20_000)
+    killer = Killer(fetching.store.part(f"sha256-{sha256(BODY)}"), seed=8, longest=14_000)
     served.script.on("/m.weights", killer)
     begun = [0]
     for _ in range(KILLS):
@@ -74,7 +79,7 @@ def test_200_kills_at_random_bytes(served: Served, fetching: Fetching, tmp_path:
         begun.append(check_store(fetching, BODY))
     asked = [request.headers.get("range", "bytes=0-") for request in served.script.requests]
     assert asked == [f"bytes={offset}-" for offset in begun[:-1]]
-    assert begun == sorted(begun) and begun[-1] > 500_000
+    assert begun == sorted(begun) and begun[-1] > KILLS * 5_000
     served.script.on("/m.weights", content(BODY))
     assert fetching(card).path("weights").read_bytes() == BODY
     assert served.script.requests[-1].headers["range"] == f"bytes={begun[-1]}-"
