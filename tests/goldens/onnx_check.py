@@ -1,0 +1,155 @@
+"""Judges a converted Darknet network against the recording of Darknet itself: raw heads, boxes and scores.
+
+Tolerance: both sides are float32 runs of the same mathematics in another order of summation, so they may differ by
+what such a run differs from float64. Measured over all cases that is at most 1.1e-5 of the largest value (or of 1), for
+ONNX Runtime against the recordings; `TOLERANCE` leaves a factor of two for another machine's sums.
+
+Four recordings are poor, and say so (`caution`); each is judged by what it can prove:
+
+- relu6 gave 0 in the recorded program: the model must equal the recording once its relu6 gives 0 as well;
+- binary convolutions: the recorded program reads outside its weights there, and its builds disagree: only that the
+  model runs and gives finite numbers of the right shape;
+- NaN in class scores (a hierarchy divided by temperature 0): everything but the classes, where finite.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from tests.goldens.cases import Case
+from zoo.convert.from_darknet import DarknetOptions, darknet_to_onnx
+from zoo.darknet import read_network
+from zoo.darknet.layers import Detection, Region
+
+TOLERANCE = 2e-5
+THRESHOLD = 0.25  # of the recorded candidates
+
+Array = NDArray[np.float32]
+
+
+def check_onnx(case: Case, weights: Path, folder: Path) -> dict[str, float]:
+    """Convert `case` with `weights` twice, into `folder`, run it, and assert that it gives what was recorded.
+
+    Returns the errors that were judged: the largest difference of each output, relative to its largest value or 1.
+    """
+    raw = darknet_to_onnx(case.cfg, weights, folder / "raw", DarknetOptions(heads="raw", dialect=case.dialect))
+    if any("relu6" in caution for caution in case.caution):
+        _silence_relu6(raw.model)
+    errors = _judge_raw(case, _run(raw.model, case))
+    if case.candidates is not None:
+        decoded = darknet_to_onnx(case.cfg, weights, folder / "decoded", DarknetOptions(dialect=case.dialect))
+        outputs = _run(decoded.model, case)
+        errors |= _judge_boxes(case, outputs["boxes"][0], outputs["scores"][0])
+    return errors
+
+
+def _run(model: Path, case: Case) -> dict[str, Array]:
+    """One picture, or the steps of a sequence with the states fed back; the outputs of the last step."""
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads, settings.log_severity_level = 1, 3
+    session: Any = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
+    first, *states = session.get_inputs()
+    feeds = {state.name: np.zeros((1, *state.shape[1:]), np.float32) for state in states}
+    names = [output.name for output in session.get_outputs()]
+    outputs: dict[str, Array] = {}
+    for step in [case.input] if case.input.ndim == 3 else case.input:
+        feeds[first.name] = step.reshape(1, *first.shape[1:])
+        outputs = dict(zip(names, session.run(names, feeds), strict=True))
+        feeds |= {state.name: outputs[f"{state.name}_next"] for state in states}
+    return outputs
+
+
+def _silence_relu6(path: Path) -> None:
+    """Make every clip(x, 0, 6) give 0, as the recorded program did."""
+    model = onnx.load(path)
+    six = {t.name for t in model.graph.initializer if t.dims == [] and onnx.numpy_helper.to_array(t) == 6}
+    zero = onnx.numpy_helper.from_array(np.array(0, np.float32), "silenced")
+    model.graph.initializer.append(zero)
+    for node in model.graph.node:
+        if node.op_type == "Clip" and node.input[2] in six:
+            node.input[1] = node.input[2] = "silenced"
+    onnx.save(model, path)
+
+
+def _judge_raw(case: Case, outputs: Mapping[str, Array]) -> dict[str, float]:
+    binary = any("binary" in caution for caution in case.caution)
+    errors = {}
+    for name, recorded in case.outputs.items():
+        found = outputs[name][0]
+        assert found.size == recorded.size, f"{case.name} {name}: {found.shape} for {recorded.shape}"
+        assert np.isfinite(found).all(), f"{case.name} {name}: not finite"
+        if binary:
+            continue
+        errors[name] = _difference(*_comparable(case, name, found.reshape(recorded.shape), recorded))
+        assert errors[name] <= TOLERANCE, f"{case.name} {name}: {errors[name]:.3g} of the largest value"
+    return errors
+
+
+def _comparable(case: Case, name: str, found: Array, recorded: Array) -> tuple[Array, Array]:
+    """What of an output can be judged: all of it, or the finite box entries where the classes are NaN."""
+    if np.isfinite(recorded).all():
+        return found, recorded
+    assert any("NaN" in caution for caution in case.caution), f"{case.name} {name}: NaN was recorded"
+    layer = read_network(case.cfg, dialect=case.dialect).layers[int(name[:3])]
+    assert isinstance(layer, Region)
+    entries = [array.reshape(len(layer.anchors), 5 + layer.classes, -1)[:, :5] for array in (found, recorded)]
+    finite = np.isfinite(entries[1])
+    assert finite.mean() > 0.6, "too little of the recording is left to judge"
+    return entries[0][finite], entries[1][finite]
+
+
+def _difference(found: Array, recorded: Array) -> float:
+    wide = recorded.astype(np.float64)
+    return float(np.abs(found - wide).max() / max(1.0, np.abs(wide).max()))
+
+
+def _judge_boxes(case: Case, boxes: Array, scores: Array) -> dict[str, float]:
+    """The (box, class) pairs above the threshold, in Darknet's own order.
+
+    A score within the tolerance of the threshold may be on either side; everything else must be there once.
+    """
+    recorded = case.candidates
+    assert recorded is not None
+    if not len(recorded) or any("binary" in caution or "NaN" in caution for caution in case.caution):
+        return {}
+    picked, classes = np.nonzero(scores > THRESHOLD)
+    rows = np.concatenate([boxes[picked], scores[picked, classes][:, None], classes[:, None]], axis=1)
+    expected = recorded[:, [0, 1, 2, 3, 6, 5]].astype(np.float64)
+    if case.letterbox:
+        rows[:, :4] = _off_letterbox(case, rows[:, :4])
+    network = read_network(case.cfg, dialect=case.dialect)
+    if isinstance(network.heads[0], Detection):  # recorded in pixels of the input
+        expected[:, :4] /= np.tile([network.net.width, network.net.height], 2)
+    total = case.record["dets"][0]
+    clear = [(np.abs(side[:, 4] - THRESHOLD) > TOLERANCE * max(1, side[:, 4].max())) for side in (rows, expected)]
+    assert abs(len(rows) - total) <= (~clear[0]).sum(), f"{case.name}: {len(rows)} candidates, recorded {total}"
+    rows, expected = rows[clear[0]], expected[clear[1]]
+    count = min(len(rows), len(expected))
+    assert np.array_equal(rows[:count, 5], expected[:count, 5]), f"{case.name}: classes in another order"
+    # exp() of a box's size turns its absolute error into a relative one, largest where the boxes are.
+    scale = np.maximum(1, np.abs(expected[:count, :5]))
+    error = float((np.abs(rows[:count, :5] - expected[:count, :5]) / scale).max())
+    assert error <= 5 * TOLERANCE, f"{case.name}: boxes or scores differ by {error:.3g}"
+    return {"candidates": error}
+
+
+def _off_letterbox(case: Case, boxes: Array) -> NDArray[np.float64]:
+    """Boxes relative to the network's input → relative to the picture (correct_yolo_boxes)."""
+    from PIL import Image
+
+    assert case.image is not None
+    with Image.open(case.image) as picture:
+        w, h = picture.size
+    net_h, net_w = case.input.shape[1:]
+    new_w, new_h = (net_w, h * net_w // w) if net_w / w < net_h / h else (w * net_h // h, net_h)
+    ratio, shift = np.array([new_w / net_w, new_h / net_h]), np.array([net_w - new_w, net_h - new_h]) / 2
+    centre = (boxes[:, :2] - shift / (net_w, net_h)) / ratio
+    return np.concatenate([centre, boxes[:, 2:] / ratio], axis=1)
