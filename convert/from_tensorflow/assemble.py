@@ -1,0 +1,130 @@
+"""Joins the translated parts and the rewritten operators to one ONNX model with the names of the source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from zoo.base.artifact import TensorSpec
+from zoo.base.errors import ConversionError
+from zoo.convert.from_tensorflow.evaluate import Suppression
+from zoo.convert.from_tensorflow.operators import Cut, Translated
+from zoo.convert.onnx_graph.build import GraphBuilder, Model, plain_chunks
+from zoo.convert.onnx_graph.rewrite.batched_nms import Field, NmsInputs, NmsParameters, batched_nms
+from zoo.convert.onnx_graph.rewrite.crop_and_resize import crop_and_resize
+from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_resize
+
+BIG = 1024  # elements: larger float weights are written as they lie
+
+
+def assemble(
+    translated: Translated,
+    suppressions: Sequence[Suppression],
+    inputs: Mapping[str, TensorSpec],
+    outputs: Mapping[str, TensorSpec],
+    name: str,
+) -> Model:
+    """One model. `inputs` and `outputs` map references of the TensorFlow graph to what they are called and are."""
+    builder = GraphBuilder(name)
+    graph = translated.model.graph
+    renamed = {tensor.name: _stored(builder, tensor) for tensor in graph.initializer}
+    renamed |= {ref: spec.name for ref, spec in inputs.items()}
+    for suppression in suppressions:
+        results = _suppress(builder, suppression)
+        renamed |= {tensor.name: results[kind] for kind, tensor in suppression.outputs.items()}
+    for cut in translated.cuts:
+        renamed[f"{cut.name}:0"] = _replace(builder, cut)
+    nodes = [_with_inputs(node, renamed) for node in (*graph.node, *builder.nodes)]
+    for ref, spec in outputs.items():
+        nodes.append(helper.make_node("Identity", [renamed.get(ref, ref)], [spec.name], name=spec.name))
+    builder.nodes = _sorted(nodes, {spec.name for spec in inputs.values()})
+    builder.inputs = [_value_info(spec) for spec in inputs.values()]
+    builder.outputs = [_value_info(spec) for spec in outputs.values()]
+    return builder.model({})
+
+
+def _value_info(spec: TensorSpec) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(
+        spec.name, helper.np_dtype_to_tensor_dtype(np.dtype(spec.dtype)), [None if d == "?" else d for d in spec.shape]
+    )
+
+
+def _stored(builder: GraphBuilder, tensor: TensorProto) -> str:
+    array = numpy_helper.to_array(tensor)
+    if array.dtype == np.float32 and array.size > BIG:
+        return builder.blob(tensor.name, array.shape, plain_chunks(array))
+    return builder.constant(array, array.dtype.type)
+
+
+def _with_inputs(node: NodeProto, renamed: Mapping[str, str]) -> NodeProto:
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    for position, name in enumerate(node.input):
+        while name in renamed and renamed[name] != name:
+            name = renamed[name]
+        copy.input[position] = name
+    return copy
+
+
+def _suppress(builder: GraphBuilder, suppression: Suppression) -> Mapping[str, str]:
+    stage = suppression.stage
+    boxes = suppression.boxes.name
+    if suppression.boxes.shape.rank == 4 and not stage.boxes.by_class:
+        boxes = builder.op("Squeeze", boxes, builder.integers(2), hint="nms/boxes")
+    rows = suppression.boxes.shape[1]
+    names = [tensor.name if tensor is not None else "" for tensor in (suppression.window, suppression.valid)]
+    parameters = NmsParameters(
+        stage.classes,
+        stage.iou_threshold,
+        stage.score_threshold,
+        stage.limit_per_class,
+        stage.limit,
+        stage.boxes.by_class,
+        stage.clips,
+        stage.changes_frame,
+    )
+    fields = tuple(
+        Field(tensor.name, tensor.shape.rank, table.by_class, tensor.dtype.is_floating)
+        for table, tensor in zip(stage.fields, suppression.fields, strict=True)
+    )
+    return batched_nms(builder, NmsInputs(boxes, suppression.scores.name, *names, rows), parameters, fields)
+
+
+def _replace(builder: GraphBuilder, cut: Cut) -> str:
+    names = [value if isinstance(value, str) else "" for value in cut.inputs]
+    sizes = [None if isinstance(value, str) else value for value in cut.inputs]
+    size = None if sizes[-1] is None else (int(sizes[-1][0]), int(sizes[-1][1]))
+    if cut.op == "ResizeBilinear":
+        rule = ResizeRule(bool(cut.attributes.get("align_corners")), bool(cut.attributes.get("half_pixel_centers")))
+        channels = cut.shape[-1]
+        if channels is None:
+            raise ConversionError(f"{cut.op} {cut.name!r}: the number of channels is not known")
+        return tf_resize(builder, names[0], size or names[1], rule, channels=channels)
+    if size is None or cut.attributes.get("method", b"bilinear") != b"bilinear":
+        raise ConversionError(f"{cut.op} {cut.name!r}: only bilinear crops of a fixed size can be converted")
+    index = names[2] or builder.constant(sizes[2], np.int32)
+    outside = float(cut.attributes.get("extrapolation_value", 0.0))
+    return crop_and_resize(builder, names[0], names[1], index, size, outside)
+
+
+def _sorted(nodes: Sequence[NodeProto], given: set[str]) -> list[NodeProto]:
+    """The nodes in an order in which they can run: depth first, so that what belongs together stays together."""
+    maker = {name: position for position, node in enumerate(nodes) for name in node.output if name}
+    done: set[int] = set()
+    ordered: list[NodeProto] = []
+    for root in range(len(nodes)):
+        pending = [root]
+        while pending:
+            position = pending[-1]
+            waiting = [maker[name] for name in nodes[position].input if name in maker and maker[name] not in done]
+            if position in done or not waiting:
+                pending.pop()
+                if position not in done:
+                    done.add(position)
+                    ordered.append(nodes[position])
+            else:
+                pending += waiting[::-1]
+    return ordered

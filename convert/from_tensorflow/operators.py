@@ -1,0 +1,152 @@
+"""From the rewritten TensorFlow graph to ONNX: tf2onnx translates it, except for what is put in its place afterwards.
+
+Constants are computed by TensorFlow itself first (anchors become initializers). Then the graph is cut: suppressions are
+placeholders already, and TensorFlow 1's resize and crop become placeholders too. Their inputs are asked for as outputs,
+so that one translation gives all the parts, which `assemble` joins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import tensorflow as tf
+
+from zoo.convert.from_tensorflow.batching.context import static
+from zoo.convert.from_tensorflow.graph import node_name, reference
+from zoo.convert.onnx_graph.build import OPSET
+
+CUT = {"ResizeBilinear", "CropAndResize"}
+BIG = 1 << 24  # elements of a constant that is computed beforehand
+
+
+@dataclass(frozen=True)
+class Cut:
+    """An operator that ONNX gets by other means: inputs are references or, where known, values."""
+
+    op: str
+    name: str
+    inputs: tuple[str | np.ndarray, ...]
+    attributes: Mapping[str, Any]
+    shape: tuple[int | None, ...]  # of its first input
+
+
+@dataclass(frozen=True)
+class Translated:
+    """What tf2onnx made: `model` takes the graph's inputs and the results of `cuts`, and gives what these need."""
+
+    model: onnx.ModelProto
+    cuts: tuple[Cut, ...]
+
+
+def translate(graph: tf.Graph, inputs: Sequence[Any], wanted: Sequence[Any], given: Sequence[Any]) -> Translated:
+    """Translate what `wanted` tensors need. `inputs` are the graph's placeholders, `given` those of suppressions."""
+    definition = graph.as_graph_def()
+    nodes = {node.name: node for node in definition.node}
+    order = [operation.name for operation in graph.get_operations()]
+    _compute_constants(graph, nodes, order, [tensor.name for tensor in wanted])
+    needed = _needed(nodes, [tensor.name for tensor in wanted])
+    cuts = [_cut(graph, nodes, name) for name in order if name in needed and _is_cut(nodes[name])]
+    outputs = [tensor.name for tensor in wanted]
+    outputs += [ref for cut in cuts for ref in cut.inputs if isinstance(ref, str)]
+    placeholders = [tensor.name for tensor in (*inputs, *given)] + [f"{cut.name}:0" for cut in cuts]
+    reached = _needed(nodes, outputs)
+    slim = tf.compat.v1.GraphDef(versions=definition.versions)
+    slim.node.extend(nodes[name] for name in _sorted(nodes, reached))
+    return Translated(_onnx(slim, [p for p in placeholders if node_name(p) in reached], outputs), tuple(cuts))
+
+
+def _sorted(nodes: Mapping[str, Any], names: set[str]) -> list[str]:
+    return [name for name in nodes if name in names]
+
+
+def _needed(nodes: Mapping[str, Any], refs: Sequence[str]) -> set[str]:
+    """The names of the nodes that `refs` depend on."""
+    pending, needed = [node_name(reference(ref)) for ref in refs], set()
+    while pending:
+        name = pending.pop()
+        if name not in needed:
+            needed.add(name)
+            pending += [node_name(reference(text)) for text in nodes[name].input]
+    return needed
+
+
+def _compute_constants(graph: tf.Graph, nodes: dict[str, Any], order: list[str], wanted: list[str]) -> None:
+    """Replace what depends on constants alone by its value, as TensorFlow computes it."""
+    needed = _needed(nodes, wanted)
+    fixed: set[str] = set()
+    for name in order:
+        node = nodes[name]
+        own = [node_name(reference(text)) for text in node.input]
+        if node.op == "Const" or (own and all(parent in fixed for parent in own) and node.op not in CUT):
+            fixed.add(name)
+    border = {
+        reference(text)
+        for name in needed - fixed
+        for text in nodes[name].input
+        if (parent := node_name(reference(text))) in fixed and nodes[parent].op != "Const"
+    }
+    border |= {ref for ref in wanted if node_name(ref) in fixed and nodes[node_name(ref)].op != "Const"}
+    border = {ref for ref in border if (graph.get_tensor_by_name(ref).shape.num_elements() or 0) <= BIG}
+    refs = sorted(border)
+    with tf.compat.v1.Session(graph=graph) as session:
+        arrays = session.run(refs) if refs else []
+    for ref, array in zip(refs, arrays, strict=True):
+        _become_constant(nodes, needed, ref, array)
+
+
+def _become_constant(nodes: dict[str, Any], needed: set[str], ref: str, array: np.ndarray) -> None:
+    name, _, output = ref.rpartition(":")
+    new = f"{name}/value{output}"
+    constant = tf.compat.v1.NodeDef(name=new, op="Const")
+    constant.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
+    constant.attr["dtype"].type = tf.as_dtype(array.dtype).as_datatype_enum
+    nodes[new] = constant
+    for user in needed:
+        for position, text in enumerate(nodes[user].input):
+            if reference(text) == ref:
+                nodes[user].input[position] = f"{new}:0"
+    if output == "0":
+        nodes[name] = tf.compat.v1.NodeDef(name=name, op="Identity", input=[f"{new}:0"])
+        nodes[name].attr["T"].type = constant.attr["dtype"].type
+
+
+def _is_cut(node: Any) -> bool:
+    return node.op in CUT
+
+
+def _cut(graph: tf.Graph, nodes: dict[str, Any], name: str) -> Cut:
+    operation = graph.get_operation_by_name(name)
+    result = operation.outputs[0]
+    inputs: list[str | np.ndarray] = []
+    for text, tensor in zip(nodes[name].input, operation.inputs, strict=True):
+        value = static(tensor)
+        if value is None and nodes[node_name(reference(text))].op == "Const":
+            value = tf.make_ndarray(nodes[node_name(reference(text))].attr["value"].tensor)
+        inputs.append(reference(text) if value is None else value)
+    attributes = {
+        key: operation.get_attr(key)
+        for key in ("align_corners", "half_pixel_centers", "method", "extrapolation_value")
+        if key in nodes[name].attr
+    }
+    placeholder = tf.compat.v1.NodeDef(name=name, op="Placeholder")
+    placeholder.attr["dtype"].type = result.dtype.as_datatype_enum
+    placeholder.attr["shape"].shape.CopyFrom(result.shape.as_proto())
+    op = nodes[name].op
+    nodes[name] = placeholder
+    return Cut(op, name, tuple(inputs), attributes, tuple(operation.inputs[0].shape.as_list()))
+
+
+def _onnx(definition: Any, inputs: list[str], outputs: list[str]) -> onnx.ModelProto:
+    from tf2onnx import optimizer, tfonnx
+
+    outputs = list(dict.fromkeys(outputs))
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(definition, name="")
+        translated = tfonnx.process_tf_graph(
+            graph, opset=OPSET, input_names=inputs, output_names=outputs, continue_on_error=False
+        )
+    return optimizer.optimize_graph(translated).make_model("zoo")
