@@ -67,10 +67,10 @@ def read_model(path: Path) -> onnx.ModelProto:
                 f"{path} has {size} bytes; an ONNX file must be smaller than {PROTOBUF_LIMIT}",
                 hint="keep the weights of a larger model as external data",
             )
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            _refuse_foreign(path, data[:64].lstrip())
-            with memoryview(data) as view:
-                slim = skeleton(view, path.name)
+        with path.open("rb") as file:
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        _refuse_foreign(path, data[:64].lstrip())
+        slim = skeleton(memoryview(data), path.name)
         model = onnx.ModelProto()
         model.ParseFromString(slim)
     except OSError as error:
@@ -136,6 +136,7 @@ def _mapped(model: Path, location: str) -> np.ndarray:
         if file.is_symlink() and file != model:
             raise ValueError(f"its data lies behind a symbolic link: {location!r}")
     flags = os.O_RDONLY | (0 if file == model else getattr(os, "O_NOFOLLOW", 0)) | getattr(os, "O_BINARY", 0)
+    flags |= getattr(os, "O_NONBLOCK", 0)  # opening a pipe must not wait for a writer
     handle = os.open(file, flags)
     try:
         status = os.fstat(handle)

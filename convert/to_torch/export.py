@@ -6,7 +6,11 @@ cannot, and then the reason is given and `model.py` remains.
 
 from __future__ import annotations
 
+import io
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,8 +38,7 @@ def export(module: nn.Module, graph: Graph, path: Path) -> Exported:
 
     try:
         arguments, dynamic = _arguments(graph)
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # deprecations inside torch.export
+        with _quiet(), torch.no_grad():
             program = torch.export.export(module, arguments, dynamic_shapes=dynamic, strict=False)
             _forget_origin(program)
             torch.export.save(program, path)
@@ -43,6 +46,19 @@ def export(module: nn.Module, graph: Graph, path: Path) -> Exported:
         path.unlink(missing_ok=True)
         return Exported(reason=_reason(error))
     return Exported(fixed=_fixed(program, graph))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch.export warns of its own deprecations and prints whole graphs when it fails; the reason is in the error."""
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
 
 
 def _arguments(graph: Graph) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:

@@ -1,7 +1,7 @@
 """Operators on sizes: shape arithmetic is worked out here, while writing, and leaves no operator in the program.
 
-A use is taken where all its inputs are constants or `Host`s and at least one is a Host (or the operator asks for a
-shape), and the result is small. Where an entry cannot express a result it raises NotOnHost and tensors take over.
+A use is taken where all its inputs are small constants or `Host`s, or the operator asks for a shape, and the result is
+small. Where an entry cannot express a result it raises NotOnHost and tensors take over.
 """
 
 from __future__ import annotations
@@ -72,18 +72,17 @@ def on_host(use: Use) -> Host | None:
 
 
 def _host_inputs(use: Use) -> list[Array] | None:
-    """The inputs as arrays of numbers and Syms; None where one is a tensor, or all are constant."""
-    arrays, any_host = [], False
+    """The inputs as arrays of numbers and Syms; None where one is a tensor."""
+    arrays = []
     for position, name in enumerate(use.node.inputs):
         held = use.held(position) if name else np.zeros(0)
         if isinstance(held, Host):
-            any_host = True
             arrays.append(held.elements)
         elif isinstance(held, np.ndarray) and held.size <= MAX_HOST and held.dtype.kind in "fiub":
             arrays.append(held.astype(object))
         else:
             return None
-    return arrays if any_host else None
+    return arrays
 
 
 def _shape(use: Use) -> Host | None:

@@ -39,6 +39,8 @@ def conditional(use: Use) -> Any:
 def loop(use: Use) -> Any:
     """`for` over the trip count; a condition that the body computes breaks out of it."""
     body, program = use.graph("body"), use.writer.program
+    if _runs_once(use):
+        return _once(use, body)
     carried = [_carry(use, position) for position in range(2, len(use.node.inputs))]
     collected = [use.let("collected", Code("[]")) for _ in body.outputs[1 + len(carried) :]]
     iteration = program.variable("iteration")
@@ -51,6 +53,22 @@ def loop(use: Use) -> Any:
         _next(use, carried, outputs[: len(carried)])
         _break_unless(use, keep)
     return (*carried, *_stacked(use, body, collected, len(carried)))
+
+
+def _runs_once(use: Use) -> bool:
+    trips, first = use.number(0) if use.has(0) else None, use.number(1) if use.has(1) else True
+    return trips is not None and not isinstance(trips, Sym) and trips == 1 and first is not None and bool(first)
+
+
+def _once(use: Use, body: Graph) -> Any:
+    """A loop of one trip (a map over a batch of 1) is its body."""
+    count = len(use.node.inputs) - 2
+    given = [np.array(0), np.array(True), *(use.held(position) for position in range(2, 2 + count))]
+    for value, held in zip(body.inputs, given, strict=True):
+        use.writer.hold(value.name, held)
+    _, *outputs = use.writer.body(body)
+    stacked = [call(f"{use.writer.as_tensor(held, 'item')}.unsqueeze", 0) for held in outputs[count:]]
+    return (*outputs[:count], *stacked)
 
 
 def _number(variable: Code) -> Host:
