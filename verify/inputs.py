@@ -50,6 +50,27 @@ def stack(samples: Sequence[Sample]) -> dict[str, Array]:
     return {name: np.concatenate([sample.feeds[name] for sample in samples]) for name in samples[0].feeds}
 
 
+def as_inputs(feeds: Mapping[str, Array], specs: Sequence[TensorSpec]) -> dict[str, Array]:
+    """Feeds as a candidate takes them: a picture input that the reference has as [N, C, H, W] and the candidate as
+    [N, H, W, C], or the other way round, is transposed."""
+    wanted = {spec.name: spec for spec in specs}
+    return {name: _laid(array, wanted[name]) if name in wanted else array for name, array in feeds.items()}
+
+
+def _laid(array: Array, spec: TensorSpec) -> Array:
+    if array.ndim != 4 or len(spec.shape) != 4 or _fits(array.shape, spec.shape):
+        return array
+    for axes in ((0, 2, 3, 1), (0, 3, 1, 2)):
+        turned = array.transpose(axes)
+        if _fits(turned.shape, spec.shape):
+            return np.ascontiguousarray(turned)
+    return array
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int | str]) -> bool:
+    return all(size == want for size, want in zip(shape[1:], wanted[1:], strict=True) if isinstance(want, int))
+
+
 def batch_limit(specs: Sequence[TensorSpec]) -> int | None:
     """The batch size that the model is fixed to; None where it takes any."""
     first = specs[0].shape[0] if specs and specs[0].shape else 1

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from zoo.base.artifact import Artifact, TensorSpec
-from zoo.verify.inputs import Sample, stack
+from zoo.verify.inputs import Sample, as_inputs, stack
 from zoo.verify.noise import Bounds, judge_difference, judge_truth, noise_floor, times_floor
 from zoo.verify.result import Measurement, OutputResult
 from zoo.verify.runtimes.protocol import Array, Runner
@@ -56,7 +56,8 @@ def run_candidate(runner: Runner, samples: Sequence[Sample], batches: Sequence[B
     """Run every batch and cut the outputs into samples."""
     runs = []
     for batch in batches:
-        outputs = runner.run(stack([samples[position] for position in batch]))
+        feeds = stack([samples[position] for position in batch])
+        outputs = runner.run(as_inputs(feeds, runner.inputs))
         runs += [
             CandidateRun(sample, len(batch), cut(outputs, place, len(batch))) for place, sample in enumerate(batch)
         ]

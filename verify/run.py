@@ -18,7 +18,7 @@ from zoo.verify.bisect import find_departure
 from zoo.verify.detections import Suppression
 from zoo.verify.detector import ROWS, has_detections, judge_detections
 from zoo.verify.environment import environment
-from zoo.verify.inputs import Sample, batch_limit, closed, make_samples
+from zoo.verify.inputs import Sample, as_inputs, batch_limit, closed, make_samples
 from zoo.verify.noise import MARGIN, judge_difference
 from zoo.verify.parity import Evidence, contract, floors, judge_output, plan, run_candidate
 from zoo.verify.pictures import load_pictures
@@ -111,7 +111,7 @@ def _verify_loaded(
     if problem:
         return _failed(report, problem)
     sizes = _sizes(runner, options.batches)
-    inputs = closed(runner.inputs, reference.inputs)
+    inputs = closed(reference.inputs, runner.inputs)
     samples = make_samples(inputs, options.seed, load_pictures(pictures, inputs, reference.detector))
     operators = _operators(runner, samples[0])
     report = replace(report, batches=sizes, device=replace(report.device, operators=operators))
@@ -213,7 +213,7 @@ def _hashes(records: Sequence[FileRecord]) -> set[str]:
 def _operators(runner: Runner, sample: Sample) -> dict[str, dict[str, int]]:
     """Nodes by provider, where the runtime can tell and it matters: on a GPU."""
     placement = getattr(runner, "placement", None)
-    return placement(sample.feeds) if placement and runner.device != "cpu" else {}
+    return placement(as_inputs(sample.feeds, runner.inputs)) if placement and runner.device != "cpu" else {}
 
 
 def _left_to_cpu(operators: Mapping[str, Mapping[str, int]]) -> str:

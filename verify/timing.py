@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from zoo.verify.inputs import Sample, stack
+from zoo.verify.inputs import Sample, as_inputs, stack
 from zoo.verify.parity import cut
 from zoo.verify.result import SpeedResult
-from zoo.verify.runtimes.protocol import Array, Runner, Tensors
-from zoo.verify.speed import UNSTEADY, Call, Effort, measure, median_interval, warm_up
+from zoo.verify.runtimes.protocol import Array, Runner
+from zoo.verify.speed import UNSTEADY, Effort, measure, median_interval, warm_up
 from zoo.verify.verdict import Judgement, overall
 
 Judge = Callable[[int, dict[str, Array]], Judgement]
@@ -21,8 +21,8 @@ def time_candidate(
     runner: Runner, samples: Sequence[Sample], batch: Sequence[int], effort: Effort, judge: Judge
 ) -> SpeedResult:
     """Time one batch (positions of samples) and judge what the last timed run gave."""
-    feeds = stack([samples[position] for position in batch])
-    call, outputs = _timed(runner, feeds)
+    feeds = as_inputs(stack([samples[position] for position in batch]), runner.inputs)
+    call, outputs = runner.bind(feeds)
     warm = warm_up(call, effort)
     times = measure(call, effort)
     last = outputs()
@@ -47,16 +47,6 @@ def time_candidate(
         judgement=judgement,
         warnings=_warnings(variation, len(times)),
     )
-
-
-def _timed(runner: Runner, feeds: Tensors) -> tuple[Call, Callable[[], dict[str, Array]]]:
-    """What to time, and how to get the outputs of the last run: on a GPU without the copies, where it can do that."""
-    bind = getattr(runner, "bind", None)
-    if runner.device != "cpu" and bind:
-        call, outputs = bind(feeds)
-        return call, outputs
-    last: dict[str, Array] = {}
-    return lambda: last.update(runner.run(feeds)), lambda: last
 
 
 def _warnings(variation: float, runs: int) -> tuple[str, ...]:

@@ -9,14 +9,21 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import MissingBackend, VerificationError
 from zoo.base.optional import require
-from zoo.verify.runtimes.protocol import Array, Settings, Tensors, host_memory, refuse_precision
+from zoo.verify.runtimes.protocol import (
+    Array,
+    Bound,
+    Settings,
+    Tensors,
+    bind_by_running,
+    host_memory,
+    refuse_precision,
+)
 from zoo.verify.runtimes.quiet import captured_stderr
 
 CUDA = "CUDAExecutionProvider"
@@ -47,15 +54,15 @@ class OnnxRuntimeRunner:
         except Exception as error:  # its exceptions have no common base of their own
             raise VerificationError(f"{self._path.name}: the run ends with: {_first_line(error)}") from error
 
-    def bind(self, feeds: Tensors) -> tuple[Callable[[], None], Callable[[], dict[str, Array]]]:
-        """A call that runs with inputs and outputs kept on the device and returns when the device is done, and one
-        that copies the outputs of the last run."""
+    def bind(self, feeds: Tensors) -> Bound:
+        if self.device == "cpu":
+            return bind_by_running(self.run, feeds)
         binding = self._session.io_binding()
-        kind, index = ("cuda", self._settings.index) if self.device != "cpu" else ("cpu", 0)
         for name, array in feeds.items():
-            binding.bind_ortvalue_input(name, self._ort.OrtValue.ortvalue_from_numpy(array, kind, index))
+            value = self._ort.OrtValue.ortvalue_from_numpy(array, "cuda", self._settings.index)
+            binding.bind_ortvalue_input(name, value)
         for spec in self.outputs:
-            binding.bind_output(spec.name, kind, index)
+            binding.bind_output(spec.name, "cuda", self._settings.index)
 
         def run_bound() -> None:
             self._session.run_with_iobinding(binding)

@@ -8,19 +8,22 @@ the file. It never falls back to another device in silence.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from zoo.base.artifact import TensorSpec
+from zoo.base.artifact import MANIFEST, TensorSpec, read_artifact
 from zoo.base.errors import UsageError
 
 Array = npt.NDArray[Any]
 Tensors = Mapping[str, Array]
 """Arrays by the name of the input or output they belong to."""
+
+Bound = tuple[Callable[[], None], Callable[[], dict[str, Array]]]
+"""A call that runs, and a call that gives the outputs of the last run."""
 
 PRECISIONS = ("fp32", "tf32", "fp16")
 
@@ -77,6 +80,10 @@ class Runner(Protocol):
     def run(self, feeds: Tensors) -> dict[str, Array]:
         """One inference; returns when every output lies in host memory."""
 
+    def bind(self, feeds: Tensors) -> Bound:
+        """For timing: a call that runs on these feeds again and again, without copies where the runtime can do that
+        and returning when the device is done, and one that copies the outputs of the last run."""
+
     def memory(self) -> dict[str, int]:
         """Bytes in use now: "host" of the process that runs the model, "device" where the runtime can tell."""
 
@@ -89,6 +96,23 @@ class Runtime(Protocol):
 
     def load(self, path: Path, settings: Settings) -> Runner:
         """Open a model file."""
+
+
+def bind_by_running(run: Callable[[Tensors], dict[str, Array]], feeds: Tensors) -> Bound:
+    """`Runner.bind` where there is nothing better than `Runner.run`."""
+    last: dict[str, Array] = {}
+    return lambda: last.update(run(feeds)), lambda: last
+
+
+def declared(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs by the manifest beside a model file (or beside its folder), in the order of the model; of
+    formats that keep no names this is the only place to find them. Empty without a manifest that names the file."""
+    for folder in (path.parent, path.parent.parent):
+        if (folder / MANIFEST).is_file():
+            artifact = read_artifact(folder)
+            if path in {folder / record.name for record in artifact.files}:
+                return artifact.inputs, artifact.outputs
+    return (), ()
 
 
 def host_memory() -> int:

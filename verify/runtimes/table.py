@@ -8,17 +8,27 @@ from pathlib import Path
 from typing import cast
 
 from zoo.base.errors import MissingBackend, UsageError
+from zoo.verify.runtimes.isolated import IsolatedRunner
 from zoo.verify.runtimes.protocol import Runner, Runtime, Settings
 
 # Format of an artifact → the module here that runs it.
 RUNTIMES = {
     "onnx": "onnx_runtime",
+    "torch": "pytorch",
+    "tf": "tensorflow",
+    "tflite": "tflite",
+    "opencv": "opencv",
 }
-SUFFIXES = {".onnx": "onnx"}
+SUFFIXES = {".onnx": "onnx", ".pt2": "torch", ".pb": "tf", ".tflite": "tflite"}
+# Run in a process of their own: OpenCV can be ended by a graph, TensorFlow's threads can be set only once in a process.
+ISOLATED = ("opencv", "tf")
 
 
 def format_of(path: Path) -> str:
-    """The format of a model file without a manifest, by its suffix. Raises UsageError for an unknown one."""
+    """The format of a model file without a manifest, by its suffix; a folder is a SavedModel. Raises UsageError for an
+    unknown one."""
+    if path.is_dir() and (path / "saved_model.pb").is_file():
+        return "tf"
     if path.suffix not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise UsageError(f"{path}: no runtime for a file of this name", hint=f"known are {known}")
@@ -29,6 +39,8 @@ def load_runner(path: Path, format: str, settings: Settings) -> Runner:
     """Open `path`, a model of `format`. Errors as in `zoo.verify.runtimes.protocol`; UsageError: unknown format."""
     if format not in RUNTIMES:
         raise UsageError(f"{path.name}: no runtime for the format {format!r}", hint=f"known: {', '.join(RUNTIMES)}")
+    if format in ISOLATED:
+        return IsolatedRunner(path, RUNTIMES[format], settings)
     runtime = cast(Runtime, importlib.import_module(f"zoo.verify.runtimes.{RUNTIMES[format]}"))
     return runtime.load(path, settings)
 

@@ -1,0 +1,96 @@
+"""OpenCV's DNN module on the CPU: an `.onnx` file. Run in a process of its own: a graph it dislikes can end it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from zoo.base.artifact import TensorSpec
+from zoo.base.errors import MissingBackend, VerificationError
+from zoo.base.optional import require
+from zoo.verify.runtimes.protocol import (
+    Array,
+    Bound,
+    Settings,
+    Tensors,
+    bind_by_running,
+    host_memory,
+    refuse_precision,
+)
+from zoo.verify.runtimes.quiet import captured_stderr
+
+
+class OpenCVRunner:
+    """A net. Names, types and shapes of inputs and outputs are the ONNX file's: OpenCV keeps names only."""
+
+    device = "cpu"
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._cv2 = cv2 = require("cv2", "running a model in OpenCV")
+        self.runtime = f"opencv {cv2.__version__}"
+        self._path = path
+        cv2.setNumThreads(settings.threads)
+        self.inputs, self.outputs = _specs(path)
+        self._net = _net(cv2, path)
+        self._names = _own_names(self._net, self.outputs)
+
+    def run(self, feeds: Tensors) -> dict[str, Array]:
+        try:
+            for name, array in feeds.items():
+                self._net.setInput(array, name)
+            results = self._net.forward(self._names)
+        except self._cv2.error as error:
+            raise VerificationError(f"{self._path.name}: the run ends with: {error}") from error
+        return {spec.name: array for spec, array in zip(self.outputs, results, strict=True)}
+
+    def bind(self, feeds: Tensors) -> Bound:
+        return bind_by_running(self.run, feeds)
+
+    def memory(self) -> dict[str, int]:
+        return {"host": host_memory()}
+
+    def close(self) -> None:
+        del self._net
+
+
+def load(path: Path, settings: Settings) -> OpenCVRunner:
+    """Open an .onnx file. See `zoo.verify.runtimes.protocol`."""
+    if settings.on_gpu:
+        raise MissingBackend(
+            f"{settings.device} was asked for, but no published build of OpenCV has CUDA", hint="use the device cpu"
+        )
+    refuse_precision("OpenCV", settings, ("fp32",))
+    return OpenCVRunner(path, settings)
+
+
+def _net(cv2: Any, path: Path) -> Any:
+    try:
+        with captured_stderr():
+            return cv2.dnn.readNetFromONNX(str(path))
+    except cv2.error as error:
+        raise VerificationError(f"{path.name}: OpenCV {cv2.__version__} refuses the model: {error}") from error
+
+
+def _own_names(net: Any, outputs: tuple[TensorSpec, ...]) -> list[str]:
+    """OpenCV's names of the outputs: those of the file, or, in older engines, "onnx_node_output_0!name"."""
+    known = {name.rpartition("!")[2]: name for name in net.getUnconnectedOutLayersNames()}
+    return [known.get(spec.name, spec.name) for spec in outputs]
+
+
+def _specs(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    try:
+        graph = onnx.load(path, load_external_data=False).graph
+    except DecodeError as error:
+        raise VerificationError(f"{path.name} is no ONNX file: {error}") from error
+    constants = {tensor.name for tensor in graph.initializer}
+    inputs = tuple(_spec(value) for value in graph.input if value.name not in constants)
+    return inputs, tuple(_spec(value) for value in graph.output)
+
+
+def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    kind = value.type.tensor_type
+    shape = tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param or "?" for dim in kind.shape.dim)
+    return TensorSpec(value.name, onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type).name, shape)

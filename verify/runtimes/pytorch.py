@@ -1,0 +1,124 @@
+"""PyTorch: a `.pt2` made by torch.export, or the `model.py` with `model.safetensors` that zoo writes.
+
+Neither keeps the names of inputs and outputs in a form to rely on; they come from the manifest beside the file.
+Loading a `model.py` runs it: it is opened only where the manifest records it, byte for byte.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from pathlib import Path
+from typing import Any
+
+from zoo.base.artifact import TensorSpec, read_artifact
+from zoo.base.errors import MissingBackend, UsageError, VerificationError
+from zoo.base.optional import require
+from zoo.verify.runtimes.protocol import (
+    Array,
+    Bound,
+    Settings,
+    Tensors,
+    bind_by_running,
+    declared,
+    host_memory,
+    refuse_precision,
+)
+
+
+class TorchRunner:
+    """A module in eval mode on one device."""
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        self._torch = torch = require("torch", "running a PyTorch model")
+        self.runtime = f"torch {torch.__version__}"
+        self._path, self._settings = path, settings
+        self._device = _device(torch, settings)
+        torch.set_num_threads(settings.threads)
+        self.inputs, self.outputs = _names(path)
+        self._module = _module(torch, path, self._device)
+        self.device = str(self._device)
+
+    def run(self, feeds: Tensors) -> dict[str, Array]:
+        torch = self._torch
+        self._set_precision()
+        values = [torch.from_numpy(feeds[spec.name]).to(self._device) for spec in self.inputs]
+        try:
+            with torch.inference_mode():
+                results = self._module(*values)
+        except Exception as error:  # what a module raises cannot be foreseen
+            raise VerificationError(f"{self._path.name}: the run ends with: {error}") from error
+        tensors = results if isinstance(results, tuple | list) else (results,)
+        names = [spec.name for spec in self.outputs]
+        if len(tensors) != len(names):
+            raise VerificationError(f"{self._path.name}: gives {len(tensors)} outputs, its manifest has {len(names)}")
+        self.device = str(tensors[0].device)
+        return {name: tensor.cpu().numpy() for name, tensor in zip(names, tensors, strict=True)}
+
+    def bind(self, feeds: Tensors) -> Bound:
+        return bind_by_running(self.run, feeds)
+
+    def memory(self) -> dict[str, int]:
+        if not self._settings.on_gpu:
+            return {"host": host_memory()}
+        return {"host": host_memory(), "device": int(self._torch.cuda.max_memory_reserved(self._device))}
+
+    def close(self) -> None:
+        del self._module
+
+    def _set_precision(self) -> None:
+        """TF32 is a switch of the whole process: set before every run."""
+        wanted = self._settings.precision == "tf32"
+        self._torch.backends.cuda.matmul.allow_tf32 = wanted
+        self._torch.backends.cudnn.allow_tf32 = wanted
+        self._torch.backends.cudnn.benchmark = self._settings.tune
+
+
+def load(path: Path, settings: Settings) -> TorchRunner:
+    """Open a .pt2 or a model.py. See `zoo.verify.runtimes.protocol`."""
+    refuse_precision("PyTorch", settings, ("fp32", "tf32") if settings.on_gpu else ("fp32",))
+    return TorchRunner(path, settings)
+
+
+def _device(torch: Any, settings: Settings) -> Any:
+    if not settings.on_gpu:
+        return torch.device("cpu")
+    if settings.index >= torch.cuda.device_count():
+        raise MissingBackend(
+            f"{settings.device} was asked for, but PyTorch {torch.__version__} sees {torch.cuda.device_count()} GPUs",
+            hint="zoo doctor shows the driver; PyTorch must be a build with CUDA",
+        )
+    return torch.device("cuda", settings.index)
+
+
+def _names(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    inputs, outputs = declared(path)
+    if not inputs:
+        raise UsageError(f"{path}: no manifest beside it names its inputs and outputs", hint="zoo convert … --to torch")
+    return inputs, outputs
+
+
+def _module(torch: Any, path: Path, device: Any) -> Any:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # deprecations inside PyTorch
+            if path.suffix == ".py":
+                return _written(path).to(device)
+            program = torch.export.load(path)
+            if device.type != "cpu":
+                program = torch.export.passes.move_to_device_pass(program, str(device))
+            return program.module()
+    except Exception as error:  # torch.export.load raises what its readers raise
+        raise VerificationError(f"{path.name}: PyTorch {torch.__version__} refuses the model: {error}") from error
+
+
+def _written(path: Path) -> Any:
+    """The module of a `model.py` that the manifest vouches for."""
+    if not read_artifact(path.parent).is_intact():
+        raise VerificationError(f"{path.name} is not as the manifest records it: not run")
+    spec = importlib.util.spec_from_file_location("zoo_written_model", path)
+    if spec is None or spec.loader is None:
+        raise VerificationError(f"{path.name} is no Python module")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.load()

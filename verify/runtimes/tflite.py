@@ -1,0 +1,85 @@
+"""TensorFlow Lite on the CPU: a `.tflite` file through the interpreter that TensorFlow brings."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.base.artifact import TensorSpec
+from zoo.base.errors import MissingBackend, VerificationError
+from zoo.base.optional import require
+from zoo.verify.runtimes.protocol import (
+    Array,
+    Bound,
+    Settings,
+    Tensors,
+    bind_by_running,
+    host_memory,
+    refuse_precision,
+)
+from zoo.verify.runtimes.quiet import captured_stderr
+
+
+class TFLiteRunner:
+    """An interpreter, through the signature where the file has one: only signatures keep names."""
+
+    device = "cpu"
+
+    def __init__(self, path: Path, settings: Settings) -> None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with captured_stderr():
+            tf = require("tensorflow", "running a TFLite model")
+        self.runtime = f"tflite {tf.__version__}"
+        self._path = path
+        self._interpreter = _interpreter(tf, path, settings.threads)
+        signatures = self._interpreter.get_signature_list()
+        if not signatures:
+            raise VerificationError(f"{path.name}: has no signature, so its inputs and outputs have no names")
+        self._run = self._interpreter.get_signature_runner(next(iter(signatures)))
+        self.inputs = _specs(self._run.get_input_details())
+        self.outputs = _specs(self._run.get_output_details())
+
+    def run(self, feeds: Tensors) -> dict[str, Array]:
+        try:
+            return {name: np.array(array) for name, array in self._run(**feeds).items()}
+        except (RuntimeError, ValueError) as error:
+            raise VerificationError(f"{self._path.name}: the run ends with: {error}") from error
+
+    def bind(self, feeds: Tensors) -> Bound:
+        return bind_by_running(self.run, feeds)
+
+    def memory(self) -> dict[str, int]:
+        return {"host": host_memory()}
+
+    def close(self) -> None:
+        del self._run, self._interpreter
+
+
+def load(path: Path, settings: Settings) -> TFLiteRunner:
+    """Open a .tflite file. See `zoo.verify.runtimes.protocol`."""
+    if settings.on_gpu:
+        raise MissingBackend(f"{settings.device} was asked for, but TFLite runs on the CPU here")
+    refuse_precision("TFLite", settings, ("fp32",))
+    return TFLiteRunner(path, settings)
+
+
+def _interpreter(tf: Any, path: Path, threads: int) -> Any:
+    try:
+        with warnings.catch_warnings(), captured_stderr():
+            warnings.simplefilter("ignore")  # its announcement that it moves to another package
+            interpreter = tf.lite.Interpreter(str(path), num_threads=threads)
+            interpreter.allocate_tensors()
+        return interpreter
+    except (RuntimeError, ValueError) as error:
+        raise VerificationError(f"{path.name}: TFLite {tf.__version__} refuses the model: {error}") from error
+
+
+def _specs(details: dict[str, Any]) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(name, np.dtype(detail["dtype"]).name, tuple(int(size) for size in detail["shape"]))
+        for name, detail in details.items()
+    )
