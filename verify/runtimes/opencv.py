@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import MissingBackend, VerificationError
@@ -83,7 +82,7 @@ def _own_names(net: Any, outputs: tuple[TensorSpec, ...]) -> list[str]:
 def _specs(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     try:
         graph = onnx.load(path, load_external_data=False).graph
-    except DecodeError as error:
+    except Exception as error:  # protobuf raises what its parser finds
         raise VerificationError(f"{path.name} is no ONNX file: {error}") from error
     constants = {tensor.name for tensor in graph.initializer}
     inputs = tuple(_spec(value) for value in graph.input if value.name not in constants)
