@@ -80,18 +80,24 @@ def conv(call: Call, x: tf.Tensor, weights: Input, bias: Input = None) -> tf.Ten
         filled = x if same else padded(x, around(pads))
         mode = "SAME" if same else "VALID"
         result = _conv_3d(filled, call.weight(1, "kernel", kernel_axes), groups, strides, mode, dilations)
-    elif groups == x.shape[-1] and groups > 1 and depth == 1 and (strides == [1, 1] or dilations == [1, 1]):
-        result = _depthwise(call, x, filters // groups, "SAME" if same else around(pads), strides, dilations)
+    elif groups == x.shape[-1] and groups > 1 and depth == 1 and _suits_depthwise(strides, dilations):
+        filled = x if same else padded(x, around(pads))
+        result = _depthwise(call, filled, filters // groups, "SAME" if same else "VALID", strides, dilations)
     else:
         kernel_weights = call.weight(1, "kernel", (2, 3, 1, 0))
         result = tf.nn.conv2d(x, kernel_weights, strides, "SAME" if same else around(pads), dilations=dilations)
     return result if bias is None else tf.nn.bias_add(result, call.weight(2, "bias"))
 
 
+def _suits_depthwise(strides: list[int], dilations: list[int]) -> bool:
+    """TensorFlow's depthwise convolution takes equal strides only, and strides or dilations, not both."""
+    return strides[0] == strides[1] and (strides == [1, 1] or dilations == [1, 1])
+
+
 def _depthwise(
-    call: Call, x: tf.Tensor, multiplier: int, padding: Any, strides: list[int], dilations: list[int]
+    call: Call, x: tf.Tensor, multiplier: int, padding: str, strides: list[int], dilations: list[int]
 ) -> tf.Tensor:
-    """One filter bank for each channel. TensorFlow wants equal strides, so unequal ones compute all and skip."""
+    """One filter bank for each channel. Never with explicit pads: TensorFlow 2.21 can crash while it optimizes them."""
     kernel = call.weight(1, "kernel", (2, 3, 0, 1))
     height, width, channels, _ = kernel.shape
     kernel = kernel if multiplier == 1 else tf.reshape(kernel, [height, width, channels // multiplier, multiplier])

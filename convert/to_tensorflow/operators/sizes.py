@@ -1,7 +1,7 @@
 """Arithmetic on sizes while converting: Shape → Gather → Concat → Reshape chains become numbers, not tensors.
 
 A shape whose sizes are all known is an int64 array. Where some are known only when the model runs, it is an array of
-dtype object that holds ints and scalar int64 tensors; `SIZES` says which ONNX operators compute on such arrays.
+dtype object that holds ints and scalar integer tensors; `SIZES` says which ONNX operators compute on such arrays.
 Whatever is not in it sees the sizes as one int64 tensor.
 """
 
@@ -18,12 +18,15 @@ from zoo.convert.to_tensorflow.backend import tf
 from zoo.convert.to_tensorflow.layout import Size
 from zoo.convert.to_tensorflow.operators.table import Call, Input, as_tensor
 
-INTEGERS = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)
+INTEGERS = {onnx.TensorProto.INT32: tf.int32, onnx.TensorProto.INT64: tf.int64}
 
 
 def as_sizes(sizes: Sequence[Size]) -> np.ndarray:
     """A vector of sizes: int64 where all are known, else object."""
-    return _tidy(np.array([*sizes, None], dtype=object)[:-1])
+    array = np.empty(len(sizes), object)
+    for place, size in enumerate(sizes):  # one by one: numpy would look into the tensors
+        array[place] = size
+    return _tidy(array)
 
 
 def packed(sizes: Sequence[Size]) -> Any:
@@ -36,7 +39,7 @@ def packed(sizes: Sequence[Size]) -> Any:
 def sizes_in(value: Input, count: int | None = None) -> list[Size]:
     """The elements of a one-dimensional integer input: ints where known, else scalar int64 tensors."""
     if isinstance(value, np.ndarray):
-        return [size if tf.is_tensor(size) else int(size) for size in value.ravel()]
+        return [tf.cast(size, tf.int64) if tf.is_tensor(size) else int(size) for size in value.ravel()]
     tensor = tf.cast(as_tensor(value), tf.int64)
     return list(tf.unstack(tf.reshape(tensor, [-1]), num=count or tensor.shape[0]))
 
@@ -49,7 +52,20 @@ def computed(call: Call) -> np.ndarray | None:
     if not any(value.dtype == object for value in inputs if isinstance(value, np.ndarray)):
         return None
     result = SIZES[call.node.op](call, *inputs)
-    return None if result is None else _tidy(np.asarray(result, dtype=object))
+    if result is None:
+        return None
+    array = _tidy(_as_array(result))
+    declared = call.graph.value(call.node.outputs[0]).dtype
+    return array if array.dtype == object or declared is None else array.astype(declared)
+
+
+def _as_array(result: Any) -> np.ndarray:
+    """NumPy gives a bare element where the result has no axes."""
+    if isinstance(result, np.ndarray):
+        return result
+    array = np.empty((), object)
+    array[()] = result
+    return array
 
 
 def _tidy(array: np.ndarray) -> np.ndarray:
@@ -64,8 +80,11 @@ def _concat(call: Call, *parts: np.ndarray) -> np.ndarray:
     return np.concatenate(parts, axis=call.attribute("axis", 0))
 
 
-def _cast(call: Call, sizes: np.ndarray) -> np.ndarray | None:
-    return sizes if call.attribute("to") in INTEGERS else None
+def _cast(call: Call, sizes: np.ndarray) -> Any:
+    dtype = INTEGERS.get(call.attribute("to"))
+    if dtype is None:
+        return None
+    return np.frompyfunc(lambda size: tf.cast(size, dtype) if tf.is_tensor(size) else size, 1, 1)(sizes)
 
 
 def _squeeze(call: Call, sizes: np.ndarray, *_: np.ndarray) -> np.ndarray:
@@ -99,14 +118,6 @@ def _divided(_: Call, a: np.ndarray, b: np.ndarray) -> Any:
     return np.asarray(a, dtype=object) // np.asarray(b, dtype=object)
 
 
-def _smaller(a: Size, b: Size) -> Size:
-    return tf.minimum(tf.cast(a, tf.int64), tf.cast(b, tf.int64))
-
-
-def _bigger(a: Size, b: Size) -> Size:
-    return tf.maximum(tf.cast(a, tf.int64), tf.cast(b, tf.int64))
-
-
 def _elementwise(function: Callable[[Any, Any], Any]) -> Callable[..., np.ndarray]:
     loop = np.frompyfunc(function, 2, 1)
     return lambda _, *arrays: functools.reduce(loop, (np.asarray(a, dtype=object) for a in arrays))
@@ -119,8 +130,6 @@ SIZES: dict[str, Callable[..., Any]] = {
     "Div": _divided,
     "Gather": _gather,
     "Identity": lambda _, sizes: sizes,
-    "Max": _elementwise(_bigger),
-    "Min": _elementwise(_smaller),
     "Mul": _elementwise(lambda a, b: a * b),
     "ReduceProd": _product,
     "Reshape": _reshape,

@@ -130,8 +130,8 @@ def as_tensor(value: Input) -> tf.Tensor:
     if value is None:
         return None
     if value.dtype == object:
-        sizes = [tf.cast(size, tf.int64) for size in value.ravel()]
-        return tf.reshape(tf.stack(sizes), value.shape)
+        dtype = next(size.dtype for size in value.flat if tf.is_tensor(size))
+        return tf.reshape(tf.stack([tf.cast(size, dtype) for size in value.flat]), value.shape)
     return tf.constant(value)
 
 
