@@ -56,10 +56,11 @@ def darknet_to_onnx(
     if options.layers is not None:
         network = network.upto(options.layers)
     model = build(network, read_weights(weights, network), options)
-    check(model, network)
-    with ThreadPoolExecutor(1) as hasher, atomic_folder(out) as folder:
-        sources = [hasher.submit(FileRecord.of, path, role) for path, role in ((cfg, "cfg"), (weights, "weights"))]
+    with ThreadPoolExecutor(2) as aside, atomic_folder(out) as folder:
+        checked = aside.submit(check, model, network)
+        sources = [aside.submit(FileRecord.of, path, role) for path, role in ((cfg, "cfg"), (weights, "weights"))]
         files = write_model(model, folder / "model.onnx")
+        checked.result()
         artifact = Artifact(
             folder=folder,
             name=name or cfg.stem,
