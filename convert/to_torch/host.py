@@ -15,7 +15,7 @@ import numpy as np
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from zoo.convert.to_torch import sizes
-from zoo.convert.to_torch.sizes import NotOnHost
+from zoo.convert.to_torch.sizes import NotOnHost, Sym
 from zoo.convert.to_torch.use import MAX_HOST, Host, Use
 
 Array = np.ndarray
@@ -28,8 +28,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "Neg": operator.neg,
     "Min": sizes.smaller,
     "Max": sizes.larger,
-    "Floor": sizes.rounded("floor"),
-    "Ceil": sizes.rounded("ceil"),
+    "Floor": sizes.floor,
     "Equal": sizes.compare("=="),
     "Less": sizes.compare("<"),
     "LessOrEqual": sizes.compare("<="),
@@ -46,8 +45,8 @@ REDUCTIONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def on_host(use: Use) -> Host | None:
-    """The result as sizes, or None where the operator has to run on tensors."""
+def on_host(use: Use) -> Host | tuple[Host, ...] | None:
+    """The result as sizes (of Split: the results), or None where the operator has to run on tensors."""
     entry = MOVES.get(use.node.op)
     try:
         if use.node.op == "Shape":
@@ -59,6 +58,10 @@ def on_host(use: Use) -> Host | None:
             return None
         if use.node.op in ARITHMETIC:
             return _arithmetic(use, arrays)
+        if use.node.op == "Round":
+            return _round(use, arrays[0])
+        if use.node.op == "Split":
+            return _split(use, arrays)
         if use.node.op == "Cast":
             return _cast(use, arrays[0])
         if use.node.op in REDUCTIONS:
@@ -122,6 +125,25 @@ def _cast(use: Use, data: Array) -> Host | None:
     return Host(np.asarray(np.frompyfunc(function, 1, 1)(data), object), dtype) if function else None
 
 
+def _round(use: Use, data: Array) -> Host:
+    def apply(value: Any) -> Any:
+        if not isinstance(value, Sym):
+            return float(round(value))
+        if not value.positive:
+            raise NotOnHost
+        return Sym(use.helper("round_half_even", value), positive=True, is_float=True)
+
+    return Host(np.asarray(np.frompyfunc(apply, 1, 1)(data), object), use.dtype())
+
+
+def _split(use: Use, arrays: list[Array]) -> tuple[Host, ...]:
+    data, count, axis = arrays[0], len(use.node.outputs), use.attribute("axis", 0)
+    sizes_given = use.attribute("split") or (arrays[1] if len(arrays) > 1 and arrays[1].size else None)
+    part = -(-data.shape[axis] // count)
+    parts = [part] * (count - 1) if sizes_given is None else [int(size) for size in sizes_given][:-1]
+    return tuple(Host(piece, use.dtype()) for piece in np.split(data, np.cumsum(parts), axis=axis))
+
+
 def _gather(use: Use, data: Array, indices: Array) -> Array:
     return np.take(data, indices.astype(np.int64), axis=use.attribute("axis", 0))
 
@@ -130,9 +152,8 @@ def _slice(use: Use, data: Array, *bounds: Array) -> Array:
     starts, ends, axes, steps = _slice_bounds(use, bounds)
     where = [slice(None)] * data.ndim
     for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
-        if step < 0 and end <= -data.shape[axis] - 1:
-            end = None
-        where[axis] = slice(start, end, step)
+        to_start = step < 0 and end <= -data.shape[axis] - 1
+        where[axis] = slice(start, None if to_start else end, step)
     return data[tuple(where)]
 
 

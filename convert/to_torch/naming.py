@@ -83,10 +83,7 @@ def node_hint(node: Node) -> str:
 
 def variable_names(program: Program) -> dict[Code, str]:
     """An identifier for each variable. A value that only the next statement needs is `x`, one that nobody needs `_`."""
-    counts = _Counts()
-    counts.add(program.statements)
-    for output in program.outputs:
-        counts.uses.update(VARIABLE.findall(output))
+    counts = count_uses(program)
     identifiers = Identifiers.for_variables(program.helpers)
     names = {variable: identifiers.new(_input_hint(program.hints[variable])) for variable in program.inputs}
     for variable, hint in program.hints.items():
@@ -106,8 +103,33 @@ def _input_hint(name: str) -> str:
     return f"{name}_in" if identifier(name) == PASSING else name
 
 
+def count_uses(program: Program) -> Counts:
+    """How often the program's variables are used, its `return` included."""
+    counts = Counts()
+    counts.add(program.statements)
+    for output in program.outputs:
+        counts.uses.update(VARIABLE.findall(output))
+    return counts
+
+
+def drop_unused(program: Program) -> None:
+    """Remove assignments of which no target is ever used: their operators only compute."""
+    while True:
+        uses = count_uses(program).uses
+        if not _drop(program.statements, uses):
+            return
+
+
+def _drop(body: list[Assign | Block], uses: Counter[str]) -> bool:
+    """Remove unused assignments from `body` and the bodies in it; True where there were any."""
+    kept = [s for s in body if isinstance(s, Block) or not s.targets or any(uses[t[1:]] for t in s.targets)]
+    dropped = len(kept) < len(body)
+    body[:] = kept
+    return any([dropped, *(_drop(s.body, uses) for s in body if isinstance(s, Block))])
+
+
 @dataclass
-class _Counts:
+class Counts:
     """How often each variable is used and stored, and used in the statement after the one that made it."""
 
     uses: Counter[str] = field(default_factory=Counter)

@@ -8,6 +8,8 @@ Shape → Gather → Concat → Reshape then disappear: what is left is `x.resha
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,7 +142,10 @@ def _extreme(name: str, function: Any, left: Scalar, right: Scalar) -> Scalar:
 def to_int(value: Scalar) -> Scalar:
     if not isinstance(value, Sym):
         return int(value)
-    return Sym(Code(f"torch.sym_int({value.code})"), ATOM, value.positive) if value.is_float else value
+    if not value.is_float:
+        return value
+    is_whole = value.code.startswith(("torch.sym_int(", "round_half_even(")) and value.level == ATOM
+    return Sym(value.code if is_whole else Code(f"torch.sym_int({value.code})"), ATOM, value.positive)
 
 
 def to_float(value: Scalar) -> Scalar:
@@ -149,27 +154,20 @@ def to_float(value: Scalar) -> Scalar:
     return value if value.is_float else Sym(value.code, value.level, value.positive, True)
 
 
-def rounded(name: str) -> Any:
-    """`math.floor` or `math.ceil` of sizes."""
-    function = getattr(math, name)
+def floor(value: Scalar) -> Scalar:
+    """The largest whole number that is not above; as a float, as ONNX has it. torch.sym_int cuts off towards zero."""
+    if not isinstance(value, Sym):
+        return float(math.floor(value))
+    if not value.is_float:
+        return value
+    if not value.positive:
+        raise NotOnHost
+    return Sym(Code(f"torch.sym_int({value.code})"), ATOM, True, True)
 
-    def apply(value: Scalar) -> Scalar:
-        if not isinstance(value, Sym):
-            return float(function(value))
-        return Sym(Code(f"math.{name}({value.code})"), ATOM, value.positive, True) if value.is_float else value
 
-    return apply
-
-
-def compare(sign: str) -> Any:
+def compare(sign: str) -> Callable[[Scalar, Scalar], Scalar]:
     """A comparison; a size compared with a negative number is known at once."""
-    numeric = {
-        "==": lambda a, b: a == b,
-        "<": lambda a, b: a < b,
-        "<=": lambda a, b: a <= b,
-        ">": lambda a, b: a > b,
-        ">=": lambda a, b: a >= b,
-    }[sign]
+    numeric = {"==": operator.eq, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}[sign]
 
     def apply(left: Scalar, right: Scalar) -> Scalar:
         if not _symbolic(left, right):

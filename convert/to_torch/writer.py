@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import ChainMap
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from zoo.convert.onnx_graph.graph import Graph, Node, Value
 from zoo.convert.to_torch import operators  # noqa: F401  (importing it fills the table)
 from zoo.convert.to_torch.code import VARIABLE, Code, call, code, dtype_code
 from zoo.convert.to_torch.host import on_host
-from zoo.convert.to_torch.naming import Identifiers, node_hint
+from zoo.convert.to_torch.naming import Identifiers, drop_unused, node_hint
 from zoo.convert.to_torch.program import Program
 from zoo.convert.to_torch.sizes import Sym
 from zoo.convert.to_torch.table import entry_for, since_version
@@ -21,6 +22,8 @@ from zoo.convert.to_torch.use import Held, Host, Items, Several, Use
 
 # What a constant of an operator is called after the operator's name.
 CONSTANT_ROLES = {"Add": "offset", "Sub": "offset", "Mul": "scale", "Div": "divisor", "Gather": "index"}
+
+MAX_EXPRESSION = 40  # characters of a size that is written where it is used
 
 
 def write_program(graph: Graph) -> Program:
@@ -60,6 +63,7 @@ class Writer:
         self.program.outputs = [
             self.as_tensor(held, value.name) for held, value in zip(outputs, self.graph.outputs, strict=True)
         ]
+        drop_unused(self.program)
         return self.program
 
     def body(self, graph: Graph) -> list[Held]:
@@ -96,9 +100,21 @@ class Writer:
         """An expression gets a variable; what has a name, or is no expression, stays what it is."""
         if isinstance(item, Code) and not VARIABLE.fullmatch(item):
             return self.program.assign(hint, item)
+        if isinstance(item, Host):
+            return self._short(hint, item)
         if isinstance(item, Items) and not VARIABLE.fullmatch(item.code):
             return Items(self.program.assign(hint, item.code))
         return item
+
+    def _short(self, hint: str, host: Host) -> Host:
+        """Sizes whose expressions are long get variables."""
+        elements = [
+            Sym(self.program.assign(hint, item.code), positive=item.positive, is_float=item.is_float)
+            if isinstance(item, Sym) and len(item.code) > MAX_EXPRESSION
+            else item
+            for item in host.elements.reshape(-1)
+        ]
+        return replace(host, elements=np.array([*elements, None], object)[:-1].reshape(host.elements.shape))
 
     def _hint(self, node: Node, output: str) -> str:
         is_result = any(value.name == output for value in self.graph.outputs)

@@ -13,6 +13,14 @@ def shrink(x: Tensor, bias: float, bound: float) -> Tensor:
     return torch.where(x < -bound, x + bias, torch.where(x > bound, x - bias, zero)).to(x.dtype)
 
 
+def round_half_even(x: float) -> int:
+    """The nearest whole number of x >= 0, a half going to the even one; torch.export knows no `round`."""
+    up = torch.sym_int(x + 0.5)
+    is_half = up - x == 0.5
+    result: int = torch.sym_ite(is_half, up - up % 2, up)
+    return result
+
+
 def hardmax(x: Tensor, dim: int) -> Tensor:
     """1 at the first largest element along `dim`, 0 elsewhere."""
     size = x.shape[dim]

@@ -100,10 +100,10 @@ def resize(
         scales = tuple(size / old for size, old in zip(sizes, before, strict=True))
         if keep_aspect:
             scales = ((min if keep_aspect == "not_larger" else max)(scales),) * len(axes)
-            sizes = tuple(int(scales[0] * old + 0.5) for old in before)
+            sizes = tuple(torch.sym_int(scales[0] * old + 0.5) for old in before)
     assert scales is not None
     if sizes is None:
-        sizes = tuple(int(old * scale) for old, scale in zip(before, scales, strict=True))
+        sizes = tuple(torch.sym_int(old * scale) for old, scale in zip(before, scales, strict=True))
     is_outside = torch.zeros((), dtype=torch.bool, device=x.device)
     for number, axis in enumerate(axes):
         size, target, scale = before[number], sizes[number], scales[number]
