@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from zoo.catalog import cards
 from zoo.catalog.cards import Accuracy, Card, CardFile, InputContract, Member, OtherContent, OutputContract, Speed
@@ -190,9 +191,16 @@ def _file_name(node: Node, source: str) -> str:
 
 def _url(node: Node, source: str) -> str:
     text = node.text if isinstance(node, Scalar) else ""
-    if not URL.fullmatch(text):
+    if not URL.fullmatch(text) or not _is_splittable(text):
         fail(source, node.line, f"{text!r} is not a url that can be fetched: https, http, file or package:FOLDER/FILE")
     return text
+
+
+def _is_splittable(url: str) -> bool:
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def _hashes(fields: Fields, source: str) -> Mapping[str, str]:

@@ -9,21 +9,25 @@ from pathlib import Path
 from zoo.base.errors import FetchError
 from zoo.catalog.cards import Card, CardFile
 from zoo.catalog.exclusive import exclusive
+from zoo.catalog.lock import LockFile
 from zoo.catalog.store import Store
 from zoo.fetch.archive import Extracted, Unsound, extract
 from zoo.fetch.blobs import Blob, commit, place_link
-from zoo.fetch.model import FetchedModel, fetched
+from zoo.fetch.model import FetchedModel, Found, fetched, look_at
 from zoo.fetch.record import Kept, write_record
 
 
-def assemble(card: Card, store: Store, there: tuple[Kept, ...], blobs: dict[str, Blob]) -> FetchedModel:
+def assemble(found: Found, store: Store, lock_file: LockFile, blobs: dict[str, Blob]) -> FetchedModel:
     """Put new contents (file name → blob) beside what is there, under their own names, and write it down.
 
     Raises FetchError where an archive is not what it should be; nothing of it is left then.
     """
-    folder = store.source_folder(card.name)
+    card, folder = found.card, store.source_folder(found.card.name)
     with exclusive(store.lock(f"model-{card.name}")):
-        kept = list(there)
+        now = look_at(card, store, lock_file)
+        if not now.missing:
+            return fetched(card, store, now.there)  # another process was first
+        kept = list(found.there)
         for file in card.files:
             if file.name in blobs:
                 kept += _placed(card, file, blobs[file.name], store)

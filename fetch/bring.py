@@ -13,7 +13,7 @@ from zoo.base.errors import ZooError
 from zoo.catalog.store import Store
 from zoo.fetch.assemble import assemble
 from zoo.fetch.blobs import Blob
-from zoo.fetch.download import Session, download
+from zoo.fetch.download import download
 from zoo.fetch.events import Event
 from zoo.fetch.failures import store_error
 from zoo.fetch.http import Web
@@ -21,6 +21,7 @@ from zoo.fetch.limits import default_limits
 from zoo.fetch.model import FetchedModel, Found
 from zoo.fetch.options import Options
 from zoo.fetch.room import check_room
+from zoo.fetch.session import Session
 from zoo.fetch.stage import raise_together
 from zoo.fetch.wanted import Wanted, wanted_file
 
@@ -105,6 +106,8 @@ def _downloads(files: dict[str, Wanted], options: Options) -> Iterator[tuple[str
             yield key, result
     finally:
         session.cancelled.set()
+        if web:
+            web.close()
 
 
 def _work(
@@ -131,7 +134,7 @@ def _finished(
         results = [(wanted.file.name, contents[wanted.key]) for wanted in missing]
         raise_together([result for _, result in results if isinstance(result, ZooError)])
         blobs = {file: result for file, result in results if isinstance(result, Blob)}
-        model = assemble(found.card, options.store, found.there, blobs)
+        model = assemble(found, options.store, options.lock_file, blobs)
     except (ZooError, OSError) as error:
         problem = error if isinstance(error, ZooError) else store_error(error, options.store.root)
         options.listener(Event("failed", name, message=str(problem)))

@@ -5,52 +5,19 @@ Whatever happens, the store afterwards has the wanted content, or it does not; a
 
 from __future__ import annotations
 
-import dataclasses
 import random
-import threading
-import time
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from zoo.base.errors import FetchError
 from zoo.catalog.exclusive import exclusive
-from zoo.catalog.lock import Locked, LockFile
-from zoo.catalog.store import Store
-from zoo.fetch.archive import Unsound, check_archive
-from zoo.fetch.blobs import Blob, commit, found_blob, take_in
-from zoo.fetch.content import what_it_looks_like
-from zoo.fetch.events import Event, Kind, Listener
-from zoo.fetch.failures import Cancelled, Hiccup, Refusal, Stale, store_error
+from zoo.catalog.lock import Locked
+from zoo.fetch.attempt import Attempt, unsound
+from zoo.fetch.blobs import Blob, found_blob, take_in
+from zoo.fetch.failures import Hiccup, Refusal, Stale, store_error
 from zoo.fetch.hashing import digests_of
-from zoo.fetch.http import Body, Web
-from zoo.fetch.limits import Limits
-from zoo.fetch.local import open_local
 from zoo.fetch.part import Origin, Part
 from zoo.fetch.places import Place, without_password
-from zoo.fetch.room import check_room
+from zoo.fetch.session import Session
 from zoo.fetch.wanted import Wanted
-
-TICK = 0.1  # seconds between two progress events
-
-
-@dataclass(frozen=True)
-class Session:
-    """What the downloads of one fetch share. `web` is None when offline. `cancelled` ends all of them."""
-
-    store: Store
-    limits: Limits
-    listener: Listener
-    web: Web | None
-    lock_file: LockFile
-    cancelled: threading.Event = field(default_factory=threading.Event)
-
-    def check(self) -> None:
-        if self.cancelled.is_set():
-            raise Cancelled
-
-    def pause(self, seconds: float) -> None:
-        self.cancelled.wait(seconds)
-        self.check()
 
 
 def download(wanted: Wanted, session: Session) -> Blob:
@@ -68,25 +35,19 @@ def download(wanted: Wanted, session: Session) -> Blob:
 
 
 class _Run:
-    """One download: its part, what was tried, and what to tell."""
+    """One download: the places in order, how often each is asked, and what was tried for the error at the end."""
 
     def __init__(self, wanted: Wanted, session: Session) -> None:
         self.wanted = wanted
         self.session = session
         self.tried: list[tuple[str, str]] = []
         self.told_waiting = False
-        self.next_tick = 0.0
-
-    def tell(self, kind: Kind, place: Place | None = None, **more: object) -> None:
-        url = without_password(place.url) if place else ""
-        event = Event(kind, self.wanted.model, self.wanted.file.name, url)
-        self.session.listener(dataclasses.replace(event, **more))  # type: ignore[arg-type]
 
     def wait(self) -> None:
         self.session.check()
         if not self.told_waiting:
             self.told_waiting = True
-            self.tell("waiting", message="another process is fetching this file")
+            self.session.tell("waiting", self.wanted, message="another process is fetching this file")
 
     def look_at_lock_file(self) -> None:
         """The process that was waited for may have locked an unpinned file meanwhile."""
@@ -98,12 +59,14 @@ class _Run:
         """Record the content of an unpinned file, now that it is known."""
         if self.wanted.judge is None:
             model, name, lock_file = self.wanted.model, self.wanted.file.name, self.session.lock_file
-            entry = lock_file.add(model, name, Locked(blob.sha256, blob.size, blob.url))
+            # A path of this machine means nothing to the others who read the lock file.
+            url = blob.url if blob.url.startswith("http") else ""
+            entry = lock_file.add(model, name, Locked(blob.sha256, blob.size, url))
             if entry.sha256 != blob.sha256:
                 raise FetchError(
                     f"{model}: {name} has sha256 {blob.sha256}; {lock_file.path} was given {entry.sha256} meanwhile"
                 )
-            self.tell("locked", message=f"sha256 {blob.sha256} recorded in {lock_file.path}")
+            self.session.tell("locked", self.wanted, message=f"sha256 {blob.sha256} recorded in {lock_file.path}")
         return blob
 
     def put_by_hand(self) -> Blob | None:
@@ -112,11 +75,11 @@ class _Run:
         if not path.is_file():
             return None
         digests = digests_of(path, wanted.algorithms)
-        problem = wanted.verdict(digests, path.stat().st_size) or self.unsound(path)
+        problem = wanted.verdict(digests, path.stat().st_size) or unsound(wanted, path)
         if problem:
             self.tried.append((str(path), problem))
             return None
-        self.tell("adopted", message=f"{path} is the right file")
+        self.session.tell("adopted", wanted, message=f"{path} is the right file")
         return take_in(self.session.store, path, digests, wanted.judge)
 
     def from_anywhere(self) -> Blob:
@@ -128,10 +91,11 @@ class _Run:
                     return self.from_place(place, part)
                 except Refusal as refusal:
                     self.note(place, str(refusal))
-                    self.tell("refused", place, message=str(refusal))
+                    self.session.tell("refused", self.wanted, place, message=str(refusal))
         finally:
-            # Nothing begun is nothing to continue; a part of a file is kept for the next run.
-            part.close() if part.size else part.discard()
+            part.close()
+            if not part.size:
+                part.discard()  # nothing begun is nothing to continue
         raise self.failure()
 
     def from_place(self, place: Place, part: Part) -> Blob:
@@ -141,7 +105,7 @@ class _Run:
         for _ in range(limits.all_tries):
             before = part.size
             try:
-                return self.once(place, part)
+                return Attempt(self.wanted, place, part, self.session).run()
             except Hiccup as hiccup:
                 if isinstance(hiccup, Stale):
                     part.restart(Origin(""))
@@ -149,7 +113,8 @@ class _Run:
                 if fruitless >= limits.tries:
                     raise Refusal(f"{hiccup} ({limits.tries} tries)") from hiccup
                 wait = self.patience(hiccup, fruitless)
-                self.tell("retry", place, done=part.size, total=self.wanted.size, message=f"{hiccup}; in {wait:.1f} s")
+                told = f"{hiccup}; in {wait:.1f} s"
+                self.session.tell("retry", self.wanted, place, done=part.size, total=self.wanted.size, message=told)
                 self.session.pause(wait)
         raise Refusal(f"no end after {limits.all_tries} tries")
 
@@ -161,108 +126,6 @@ class _Run:
             raise Refusal(f"{hiccup}; it asks to wait {asked:.0f} s") from hiccup
         # Many machines that failed together should not come back together.
         return asked if asked is not None else limits.backoff * 2 ** (fruitless - 1) * random.uniform(0.5, 1.5)
-
-    def once(self, place: Place, part: Part) -> Blob:
-        """One request and what comes of it."""
-        continued = self.receive(place, part)
-        digests = part.digests()
-        problem = self.wanted.verdict(digests, part.size)
-        if not part.is_unchanged():
-            problem = "the part was changed by another program while it was written"
-        problem = problem or self.unsound(part.path)
-        if not problem:
-            part.close()
-            blob = commit(self.session.store, part.path, digests, without_password(place.url), self.wanted.judge)
-            part.discard()
-            self.tell("file", place, done=blob.size, total=blob.size)
-            return blob
-        if continued:
-            raise Stale(f"what was begun earlier did not fit: {problem}; from the beginning")
-        part.restart(Origin(""))
-        raise Refusal(problem)
-
-    def unsound(self, path: Path) -> str:
-        """What is wrong with an archive that no hash vouches for: it is read to its end before it is believed."""
-        if self.wanted.judge is None and self.wanted.file.members:
-            try:
-                check_archive(path, self.wanted.file.members)
-            except Unsound as error:
-                return f"a damaged archive: {error}"
-        return ""
-
-    def receive(self, place: Place, part: Part) -> bool:
-        """Bring the part to its end. True where it began with bytes from before."""
-        if self.wanted.judge and part.size and part.size == self.wanted.size:
-            return True  # the last run ended between the last byte and the check
-        body = self.open(place, part)
-        if body is None:
-            return True
-        try:
-            continued = self.settle(place, part, body)
-            self.tell("start", place, done=part.size, total=self.whole(body))
-            self.copy(place, part, body)
-        finally:
-            body.close()
-        if body.total is not None and part.size < body.total:
-            raise Hiccup(f"the connection was closed after {part.size} of {body.total} bytes")
-        if self.wanted.size is not None and part.size < self.wanted.size:
-            raise Hiccup(f"the answer ended after {part.size} of {self.wanted.size} bytes")
-        return continued
-
-    def open(self, place: Place, part: Part) -> Body | None:
-        """Ask the place, for the rest where a part may be continued; None where there is no rest."""
-        if place.is_local:
-            return open_local(place)
-        if self.session.web is None:
-            raise Refusal("not asked: offline")
-        same = part.origin.url == place.url
-        # A known hash will tell whether the pieces fit, wherever they came from; without one, only a validator can.
-        if part.size and (self.wanted.judge or (same and part.origin.validator)):
-            return self.session.web.get(place.url, offset=part.size, validator=part.origin.validator if same else "")
-        return self.session.web.get(place.url)
-
-    def settle(self, place: Place, part: Part, body: Body) -> bool:
-        """Decide whether the answer continues the part; if not, empty it. True where it continues."""
-        if body.start not in (0, part.size):
-            raise Stale(f"the server continued at byte {body.start}, which was not asked for")
-        continued = body.start > 0
-        if not continued:
-            part.restart(Origin(place.url, body.validator))
-        return continued
-
-    def whole(self, body: Body) -> int | None:
-        return self.wanted.size or body.total
-
-    def copy(self, place: Place, part: Part, body: Body) -> None:
-        """Append all that the answer gives, as long as it can still be the wanted file."""
-        chunk = body.read(self.session.limits.chunk)
-        self.believe(part, body, chunk)
-        check_room(self.session.store.root, (self.whole(body) or len(chunk)) - part.size)
-        largest = self.whole(body) or self.session.limits.largest
-        while chunk:
-            self.session.check()
-            part.append(chunk)
-            if part.size > largest:
-                part.restart(Origin(""))
-                raise Refusal(f"more than the {largest} bytes that it may have ({body.notes})")
-            self.progress(place, part, body)
-            chunk = body.read(self.session.limits.chunk)
-
-    def believe(self, part: Part, body: Body, first: bytes) -> None:
-        """Look at the beginning of an answer before anything is written. Raises Refusal where it cannot be the file."""
-        page = what_it_looks_like(first) if not body.start else ""
-        if page:
-            raise Refusal(f"{page} instead of the file ({body.notes})")
-        if self.wanted.size is not None and body.total is not None and body.total != self.wanted.size:
-            raise Refusal(f"another size: {body.total} bytes instead of {self.wanted.size} ({body.notes})")
-        if body.total is not None and not self.wanted.size and body.total > self.session.limits.largest:
-            raise Refusal(f"{body.total} bytes, more than is believed of a model ({self.session.limits.largest})")
-
-    def progress(self, place: Place, part: Part, body: Body) -> None:
-        now = time.monotonic()
-        if now >= self.next_tick:
-            self.next_tick = now + TICK
-            self.tell("progress", place, done=part.size, total=self.whole(body))
 
     def note(self, place: Place, answer: str) -> None:
         self.tried.append((without_password(place.url), answer))

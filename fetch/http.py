@@ -86,7 +86,7 @@ class Web:
             if target is None:
                 return response
             response.close()
-            here = self._allowed(here, urljoin(here, target))
+            here = self._allowed(here, _joined(here, target))
         raise Refusal(f"more than {self.limits.redirects} redirects, the last to {without_password(here)}")
 
     def _allowed(self, source: str, target: str) -> str:
@@ -154,6 +154,13 @@ def _read(response: urllib3.BaseHTTPResponse, count: int) -> bytes:
         raise _failure(error) from error
 
 
+def _joined(source: str, target: str) -> str:
+    try:
+        return urljoin(source, target)
+    except ValueError as error:
+        raise Refusal(f"redirects to {target!r}, which is no url: {error}") from error
+
+
 def _proxy_for(url: str) -> str:
     """The proxy that the environment (or the platform's settings) names for `url`; "" for a direct connection."""
     parts = urlsplit(url)
@@ -180,14 +187,14 @@ def _length(headers: Any) -> int | None:
 
 def _range(headers: Any) -> tuple[int, int | None]:
     """Start and total of a 206 answer. Raises Stale where it does not say them."""
-    match = re.fullmatch(r"bytes ([0-9]+)-[0-9]+/([0-9]+|\*)", headers.get("Content-Range", "").strip())
+    match = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]{1,18}/([0-9]{1,18}|\*)", headers.get("Content-Range", "").strip())
     if not match:
         raise Stale("HTTP 206 without a Content-Range that says where it begins")
     return int(match[1]), None if match[2] == "*" else int(match[2])
 
 
 def _range_total(text: str) -> int | None:
-    match = re.fullmatch(r"bytes \*/([0-9]+)", text.strip())
+    match = re.fullmatch(r"bytes \*/([0-9]{1,18})", text.strip())
     return int(match[1]) if match else None
 
 

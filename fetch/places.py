@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from zoo.base.errors import UsageError
 from zoo.catalog.cards import CardFile
 from zoo.fetch.addresses import is_loopback
 
@@ -45,6 +46,10 @@ def places_of(model: str, file: CardFile, mirrors: tuple[str, ...], *, pinned: b
 def _in_mirror(prefix: str, model: str, file: CardFile) -> Iterator[str]:
     """PREFIX/FILE, PREFIX/MODEL/FILE, and PREFIX/HOST/PATH of every published url."""
     base = (prefix if "://" in prefix else Path(prefix).absolute().as_uri()).rstrip("/")
+    try:
+        urlsplit(base)
+    except ValueError as error:
+        raise UsageError(f"the mirror {prefix!r} is neither a url nor a folder: {error}") from error
     yield f"{base}/{quote(file.name)}"
     yield f"{base}/{quote(model)}/{quote(file.name)}"
     for url in file.urls:

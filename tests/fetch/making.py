@@ -6,6 +6,9 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from zoo.base.errors import FetchError
 from zoo.catalog.cards import Card, CardFile
 from zoo.catalog.lock import LockFile
 from zoo.catalog.store import Store
@@ -67,3 +70,17 @@ class Fetching:
     def has_nothing(self) -> bool:
         """True where the store holds no content, no model's file and no part."""
         return not self.on_disk()
+
+
+def failure(fetching: Fetching, body: bytes | None, *urls: str, **more: Any) -> str:
+    """Fetch what cannot be had; returns the message, which must say what is always needed."""
+    with pytest.raises(FetchError) as caught:
+        fetching(a_card(a_file(body, *urls)), **more)
+    error = caught.value
+    text = str(error)
+    assert error.exit_code == 3
+    assert "model: m.weights could not be fetched" in text
+    assert all(url in text for url in urls)
+    assert body is None or f"sha256 {sha256(body)}, {len(body)} bytes" in text
+    assert f"put it at {fetching.store.source_folder('model') / 'm.weights'}" in text
+    return text

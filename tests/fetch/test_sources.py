@@ -102,6 +102,13 @@ def test_the_first_fetch_of_an_unpinned_file_is_locked(served: Served, fetching:
     assert len(served.script.requests) == 1
 
 
+def test_a_path_of_this_machine_is_not_locked(fetching: Fetching, mirror: Path) -> None:
+    (mirror / "m.weights").write_bytes(BODY)
+    fetching(a_card(a_file(None)), mirrors=(str(mirror),))
+    entry = fetching.lock_file.get("model", "m.weights")
+    assert entry is not None and (entry.sha256, entry.url) == (sha256(BODY), "")
+
+
 def test_later_fetches_must_match_the_lock(served: Served, fetching: Fetching, tmp_path: Path) -> None:
     card = unpinned(served)
     fetching(card)
