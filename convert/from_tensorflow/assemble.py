@@ -75,7 +75,7 @@ def _suppress(builder: GraphBuilder, suppression: Suppression) -> Mapping[str, s
     if suppression.boxes.shape.rank == 4 and not stage.boxes.by_class:
         boxes = builder.op("Squeeze", boxes, builder.integers(2), hint="nms/boxes")
     rows = suppression.boxes.shape[1]
-    names = [tensor.name if tensor is not None else "" for tensor in (suppression.window, suppression.valid)]
+    window, valid = (tensor.name if tensor is not None else "" for tensor in (suppression.window, suppression.valid))
     parameters = NmsParameters(
         stage.classes,
         stage.iou_threshold,
@@ -90,7 +90,7 @@ def _suppress(builder: GraphBuilder, suppression: Suppression) -> Mapping[str, s
         Field(tensor.name, tensor.shape.rank, table.by_class, tensor.dtype.is_floating)
         for table, tensor in zip(stage.fields, suppression.fields, strict=True)
     )
-    return batched_nms(builder, NmsInputs(boxes, suppression.scores.name, *names, rows), parameters, fields)
+    return batched_nms(builder, NmsInputs(boxes, suppression.scores.name, window, valid, rows), parameters, fields)
 
 
 def _replace(builder: GraphBuilder, cut: Cut) -> str:

@@ -149,4 +149,5 @@ def _onnx(definition: Any, inputs: list[str], outputs: list[str]) -> onnx.ModelP
         translated = tfonnx.process_tf_graph(
             graph, opset=OPSET, input_names=inputs, output_names=outputs, continue_on_error=False
         )
-    return optimizer.optimize_graph(translated).make_model("zoo")
+    model: onnx.ModelProto = optimizer.optimize_graph(translated).make_model("zoo")
+    return model

@@ -103,9 +103,8 @@ def select(context: Context, node: Node, values: list[Value]) -> list[Value]:
     condition, *branches = (as_stacked(value, images) for value in values)
     rank = max(branch.rank for branch in branches)
     chosen = condition.tensor
-    if condition.rank < rank:
-        index = (slice(None), *[slice(None)] * condition.rank, *[tf.newaxis] * (rank - condition.rank))
-        chosen = chosen[index]
+    for _ in range(rank - condition.rank):
+        chosen = tf.expand_dims(chosen, -1)
     return [stacked(tf.where(chosen, *(branch.tensor for branch in branches)), images)]
 
 

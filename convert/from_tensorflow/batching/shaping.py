@@ -166,7 +166,7 @@ def broadcast_to(context: Context, node: Node, values: list[Value]) -> list[Valu
     sizes = sizes_in(shape.tensor)
     if not shape.is_shared or sizes is None or len(sizes) != value.rank:
         raise NotBatched(f"{node}: the shape it is broadcast to is not known")
-    count = tf.cast(value.images, shape.tensor.dtype)[tf.newaxis]
+    count = tf.reshape(tf.cast(value.images, shape.tensor.dtype), [1])
     return [value.with_tensor(tf.broadcast_to(value.tensor, tf.concat([count, shape.tensor], 0)))]
 
 

@@ -13,6 +13,7 @@ from zoo.convert.from_tensorflow.batching.value import (
     folded,
     sizes_of,
     stacked,
+    widened,
 )
 from zoo.convert.from_tensorflow.graph import Node
 
@@ -54,11 +55,7 @@ def matrix_product(context: Context, node: Node, values: list[Value]) -> list[Va
 def batched_matrix_product(context: Context, node: Node, values: list[Value]) -> list[Value]:
     images = next(value.images for value in values if not value.is_shared)
     rank = max(value.rank for value in values)
-    tensors = []
-    for value in values:
-        whole = as_stacked(value, images).tensor if not value.is_shared else value.tensor
-        missing = rank - value.rank
-        tensors.append(whole if value.is_shared or not missing else whole[(slice(None), *[tf.newaxis] * missing)])
+    tensors = [value.tensor if value.is_shared else widened(as_stacked(value, images), rank) for value in values]
     return [stacked(tensor, images) for tensor in context.copy(node, tensors)]
 
 
@@ -71,7 +68,7 @@ def crop_and_resize(context: Context, node: Node, values: list[Value]) -> list[V
         raise NotBatched(f"{node}: the number of pictures is not known")
     picture = as_folded(picture, images)
     index, boxes = as_stacked(index, images), as_folded(boxes, images)
-    own = index.tensor + (tf.range(images) * pictures)[:, tf.newaxis]
+    own = index.tensor + tf.expand_dims(tf.range(images) * pictures, 1)
     tensors = [picture.tensor, boxes.tensor, tf.reshape(own, [-1]), tf.constant(constant(size, node, "size"))]
     return [folded(tensor, images, boxes.rows) for tensor in context.copy(node, tensors)]
 

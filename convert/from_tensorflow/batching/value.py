@@ -77,7 +77,9 @@ def folded(tensor: Any, images: Any, rows: int | None) -> Value:
 def sizes_of(tensor: Any) -> list[Dim]:
     """The sizes of a tensor: ints where known, else scalar int32 tensors."""
     static = tensor.shape.as_list()
-    running = tf.shape(tensor) if None in static else None
+    if None not in static:
+        return list(static)
+    running = tf.shape(tensor)
     return [size if size is not None else running[axis] for axis, size in enumerate(static)]
 
 
@@ -94,8 +96,8 @@ def as_stacked(value: Value, images: Any) -> Value:
     if value.layout is Layout.STACKED:
         return value
     if value.layout is Layout.SHARED:
-        multiples = tf.concat([[images], tf.ones([value.rank], tf.int32)], 0)
-        return stacked(tf.tile(tensor[tf.newaxis], multiples), images)
+        multiples = tf.concat([tf.reshape(images, [1]), tf.ones([value.rank], tf.int32)], 0)
+        return stacked(tf.tile(tf.expand_dims(tensor, 0), multiples), images)
     if value.rows == 1:
         return stacked(tf.expand_dims(tensor, 1), value.images)
     rest = sizes_of(tensor)[1:]
@@ -119,8 +121,7 @@ def as_folded(value: Value, images: Any) -> Value:
 
 def widened(value: Value, rank: int) -> Any:
     """The tensor of a STACKED value with axes of size 1 after the image axis, until one image's value has `rank`."""
-    missing = rank - value.rank
-    if missing <= 0:
-        return value.tensor
-    index = (slice(None), *([tf.newaxis] * missing), Ellipsis)
-    return value.tensor[index]
+    tensor = value.tensor
+    for _ in range(rank - value.rank):
+        tensor = tf.expand_dims(tensor, 1)
+    return tensor

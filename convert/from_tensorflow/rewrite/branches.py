@@ -101,7 +101,7 @@ def if_(evaluator: Evaluator, node: Node) -> list[Value]:
     if known is not None:
         taken = bodies[bool(known)]
         return [taken.value(ref) for ref in taken.source.results]
-    branches = _Branches(condition, *bodies)
+    branches = _Branches(condition, bodies[0], bodies[1])
     return [branches.value(*refs) for refs in zip(bodies[0].source.results, bodies[1].source.results, strict=True)]
 
 

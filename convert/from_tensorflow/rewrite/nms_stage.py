@@ -256,7 +256,7 @@ class _Tracer:
 
     def _comes_from_window(self, ref: str) -> bool:
         """True for a coordinate of the clip window, or the reciprocal of its size: neither comes from a suppression."""
-        pending, seen = [ref], set()
+        pending, seen = [ref], set[str]()
         while pending:
             node = self.graph.source(pending.pop())
             if node.name in self.names:

@@ -28,7 +28,7 @@ NOTHING = -1.0  # the score of what is no detection; results are those with scor
 
 @dataclass(frozen=True)
 class NmsParameters:
-    """`boxes_by_class`: boxes are [N, A, C, 4]. `clips` and `changes_frame` need a window. Limits are boxes per image."""
+    """`boxes_by_class`: boxes are [N, A, C, 4]; `clips` and `changes_frame` need a window; limits are of one image."""
 
     classes: int
     iou_threshold: float
@@ -54,7 +54,7 @@ class NmsInputs:
 
 @dataclass(frozen=True)
 class Field:
-    """A table [N, A, …] (with `by_class` [N, A, C, …]) of which the detections' rows are wanted; `rank` is the whole one."""
+    """A table [N, A, …] (with `by_class` [N, A, C, …]) of which the rows of the detections are wanted."""
 
     name: str
     rank: int
@@ -108,7 +108,8 @@ class _Emitter:
         if by_class:
             count = self.b.integers(self.p.classes)
             image, number = self.op("Div", first, count, hint="image"), self.op("Mod", first, count, hint="class")
-        return self._best(own_boxes, own_scores, *(self._column(part) for part in (image, number, row)), fields)
+        image, number, row = (self._column(part) for part in (image, number, row))
+        return self._best(own_boxes, own_scores, image, number, row, fields)
 
     def _column(self, name: str) -> str:
         return self.op("Squeeze", name, self.b.integers(1))
