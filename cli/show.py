@@ -95,6 +95,7 @@ def _file_lines(card: Card, file: CardFile, lock_file: LockFile) -> Iterator[str
         yield f"    by hand from {file.page}"
     for member in file.members:
         yield f"    → {member.role}  {member.path}" + ("  (if it is there)" if member.optional else "")
+        yield from (f"        {algorithm} {digest}" for algorithm, digest in member.hashes.items())
     for other in file.others:
         yield f"    not this: sha256 {other.sha256}, {other.what}"
 

@@ -88,6 +88,8 @@ def test_show_tells_all(run: Run, project: Path) -> None:
     assert code == 0
     for known in ("cf9fbfd0f6d4", "037676f0d929", "github.com/AlexeyAB", "416x416", "40.2 AP50 COCO", "YOLO LICENSE"):
         assert known in out
+    code, out, _ = run("show", "ssdlite_mobilenet_v2_coco")
+    assert "frozen_inference_graph.pb\n        sha256 69e5b91a3e24" in out
     code, out, _ = run("show", "loose")
     assert "unpinned: no hash was published; not locked yet" in out
     assert f"(darknet, detection, weights; {project / 'zoo.yaml'}:12)" in out
