@@ -55,7 +55,7 @@ def onnx_to_torch(
     name = name or (parent.name if parent else onnx_path.stem)
     header = _header(graph, name, sources, parent)
     with atomic_folder(out) as folder:
-        (folder / SOURCE).write_text(write_source(program, header, WEIGHTS), encoding="ascii")
+        (folder / SOURCE).write_text(write_source(program, header, WEIGHTS), encoding="utf-8")
         weights = write_safetensors(folder / WEIGHTS, program.state(), "weights")
         exported = Exported(reason="not asked for")
         if options.export:

@@ -71,7 +71,9 @@ def literal(value: Any) -> Code:
 def _shortest(value: np.generic) -> Any:
     """A Python number; a float32 gets the shortest digits that give the same float32."""
     if isinstance(value, np.floating) and value.dtype.itemsize < 8:
-        return float(str(value))
+        short = float(str(value))
+        if abs(short) <= float(np.finfo(np.float32).max) or value.dtype != np.float32:
+            return short  # the shortest digits of the largest float32 are a little more than it
     return value.item()
 
 

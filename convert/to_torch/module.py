@@ -67,7 +67,7 @@ def module_from_source(source: str, state: dict[str, np.ndarray]) -> nn.Module:
 
 def module_from_file(path: Path, weights: str) -> nn.Module:
     """What `load()` of a written `model.py` returns, its weights mapped from the file `weights` beside it."""
-    namespace = _imported(path.read_text(encoding="ascii"))
+    namespace = _imported(path.read_text(encoding="utf-8"))
     module: nn.Module = namespace.load(path.with_name(weights))
     return module
 

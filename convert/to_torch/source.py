@@ -58,8 +58,8 @@ def write_source(program: Program, header: Header, weights: str = "model.safeten
 
 
 def plain(text: str) -> str:
-    """`text` of a file, for comments: printable ASCII on one line that can end no string."""
-    return re.sub(r"[^ !#-&(-\[\]-~]", "?", text)[:200]
+    """`text` of a file, for docstrings: printable characters on one line, of which none can end or escape a string."""
+    return "".join(character if character.isprintable() and character not in '"\\' else "?" for character in text[:200])
 
 
 def _docstring(header: Header) -> list[str]:
