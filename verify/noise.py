@@ -48,23 +48,22 @@ class Bounds:
         return Bounds(self.max * factor, self.p999 * factor, self.rms * factor)
 
 
-def noise_floor(differences: Iterable[Difference], truths: Iterable[Array]) -> Bounds:
-    """The floor of one output over several inputs: of each statistic the largest.
+def noise_floor(differences: Iterable[Difference], truths: Iterable[Array], unit: float = 1.0) -> Bounds:
+    """The floor of one tensor over several inputs: of each statistic the largest.
 
-    Never below what rounding the truth itself to float32 costs: where noise and truth agree by luck, the floor
-    would be 0 and a right candidate would fail.
+    Never below what rounding to float32 costs, of the truth itself or of `unit`, whichever is larger. Where noise and
+    truth agree by luck, the floor would be 0 and a right candidate would fail. And a score of 1e-7 is no less
+    uncertain than one of 1: a library's sigmoid or softmax is exact to the roundoff of its range, not of its value
+    (ONNX Runtime's is off by 1e-7 where it should give 5e-8; NumPy's is not).
     """
-    sizes = [Bounds(d.max, d.p999, d.rms) for d in differences if not d.problem and not d.truth_not_finite]
+    sizes = [Bounds(unit, unit, unit).times(STORED)]
+    sizes += [Bounds(d.max, d.p999, d.rms) for d in differences if not d.problem and not d.truth_not_finite]
     for truth in truths:
         values = np.abs(truth[np.isfinite(truth)])
         if values.size:
             size = Bounds(float(values.max()), float(np.percentile(values, 99.9)), root_mean_square(values))
             sizes.append(size.times(STORED))
-    return Bounds(
-        max((s.max for s in sizes), default=0.0),
-        max((s.p999 for s in sizes), default=0.0),
-        max((s.rms for s in sizes), default=0.0),
-    )
+    return Bounds(max(s.max for s in sizes), max(s.p999 for s in sizes), max(s.rms for s in sizes))
 
 
 def times_floor(difference: Difference, floor: Bounds) -> float | None:

@@ -28,6 +28,7 @@ def test_the_floor_is_the_largest_of_several_inputs() -> None:
 def test_the_floor_is_never_below_the_rounding_of_the_output() -> None:
     floor = noise_floor([compare(truth(), truth())], [truth()])
     assert floor.max == pytest.approx(STORED * np.abs(truth()).max())
+    assert noise_floor([compare(truth() * 0, truth() * 0)], [truth() * 0]).max == STORED
     rounded = compare(truth().astype(np.float32), truth())
     assert judge_difference(rounded, floor, 1.0).verdict == PASS
 
