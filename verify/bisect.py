@@ -9,20 +9,23 @@ from __future__ import annotations
 
 import re
 import tempfile
+from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.base.artifact import Artifact
 from zoo.verify.inputs import Sample
 from zoo.verify.noise import noise_floor, times_floor
-from zoo.verify.result import Departure
+from zoo.verify.result import Departure, OutputResult
 from zoo.verify.runtimes.protocol import Array, Settings
 from zoo.verify.runtimes.table import load_runner
 from zoo.verify.tensors import compare
 from zoo.verify.truth import Layer, Reference
+from zoo.verify.verdict import FAIL
 
 if TYPE_CHECKING:
     import onnx
@@ -40,10 +43,15 @@ class Step:
 
 
 def find_departure(
-    artifact: Artifact, reference: Reference, samples: Sequence[Sample], margin: float, settings: Settings
+    artifact: Artifact,
+    reference: Reference,
+    samples: Sequence[Sample],
+    outputs: Sequence[OutputResult],
+    margin: float,
+    settings: Settings,
 ) -> Departure | None:
-    """The first layer that is further from the truth than `margin` times its own noise; None where there is none, or
-    where the artifact or the reference has no layers to show. Uses the first sample, which is noise."""
+    """The first layer that is further from the truth than `margin` times its own noise, on the first sample, which is
+    noise; where none is, the head whose rows of a failed output are worst. None where neither can be told."""
     layers = reference.layers(samples[0]) if artifact.format == "onnx" else ()
     if not layers:
         return None
@@ -56,6 +64,20 @@ def find_departure(
             layer = step.layer
             return Departure(layer.index, layer.type, layer.line, step.node, difference, times, before)
         before = times
+    return _head(layers, outputs, before)
+
+
+def _head(layers: Sequence[Layer], outputs: Sequence[OutputResult], before: float) -> Departure | None:
+    """The head that makes the worst row of the first failed output [N, boxes, …]: the fault is in how it is decoded."""
+    heads = [layer for layer in layers if layer.boxes]
+    ends = list(accumulate(layer.boxes for layer in heads))
+    for output in outputs:
+        failed = [one for one in output.measurements if one.judgement.verdict == FAIL]
+        if failed and len(failed[0].difference.index) == 3:
+            row = failed[0].difference.index[1]
+            head = heads[min(bisect_right(ends, row), len(heads) - 1)]
+            worst = failed[0]
+            return Departure(head.index, head.type, head.line, output.name, worst.difference, worst.times_floor, before)
     return None
 
 

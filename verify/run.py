@@ -139,7 +139,7 @@ def _judge(
         report = replace(report, speed=speed, judgement=overall([*parts, ("speed", speed.judgement)]))
     if report.judgement.verdict == FAIL:
         settings = Settings(runner.device, options.precision, options.threads)
-        departure = find_departure(artifact, reference, evidence.samples, options.allowed, settings)
+        departure = find_departure(artifact, reference, evidence.samples, outputs, options.allowed, settings)
         report = replace(report, departure=departure)
     return report
 

@@ -37,13 +37,17 @@ class Observation:
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of the source after a run: where it stands, what it held in float64, and how far float32 was off."""
+    """A layer of the source after a run: where it stands, what it held in float64, and how far float32 was off.
+
+    `boxes` is how many rows of the decoded outputs it makes, 0 for a layer that is no head.
+    """
 
     index: int
     type: str
     line: int
     truth: Array
     noise: Difference
+    boxes: int = 0
 
 
 class Reference(Protocol):

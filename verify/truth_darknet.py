@@ -21,7 +21,7 @@ from zoo.base.artifact import FileRecord, TensorSpec
 from zoo.base.errors import UsageError
 from zoo.darknet import Layer as Section
 from zoo.darknet import Network, Weights, read_network, read_weights
-from zoo.darknet.layers import ConvLstm, Crnn, Gru, Lstm, Rnn, Softmax
+from zoo.darknet.layers import ConvLstm, Crnn, Detection, Gru, Head, Lstm, Rnn, Softmax
 from zoo.verify.detections import Suppression
 from zoo.verify.inputs import Sample
 from zoo.verify.reference.darknet import head_layers, head_name, interpret
@@ -90,7 +90,8 @@ class DarknetReference:
 
         def add(layer: Section, rough: Array) -> None:
             truth = truths[len(layers)]
-            layers.append(Layer(layer.index, layer.type, layer.line, truth, compare(rough, truth)))
+            noise = compare(rough, truth)
+            layers.append(Layer(layer.index, layer.type, layer.line, truth, noise, _boxes(layer)))
 
         interpret(
             self.network, self.weights, images, dtype=np.float64, watch=lambda _, array: truths.append(array.copy())
@@ -150,6 +151,15 @@ def _output_names(network: Network, options: Mapping[str, Any]) -> tuple[str, ..
 def _last(network: Network) -> Section:
     """The layer whose output a network without boxes gives."""
     return head_layers(network)[-1]
+
+
+def _boxes(layer: Section) -> int:
+    """How many boxes a head makes."""
+    if isinstance(layer, Detection):
+        return layer.side * layer.side * layer.num
+    if not isinstance(layer, Head):
+        return 0
+    return len(layer.anchors) * layer.input_shape[1] * layer.input_shape[2]
 
 
 def _logits(softmax: Section) -> str:

@@ -131,7 +131,7 @@ def epsilon(weights: Array) -> Array:
 CLASSES = 3
 REVERSED = np.arange(127, -1, -1)
 
-# Name → (what is done, words of the explanation, the layer that bisect must name or None for the head).
+# Name → (what is done, words of the explanation, the layer that bisect must name; None without outputs to look at).
 MUTATIONS: dict[str, tuple[Mutation, str, int | None]] = {
     "one weight off by 1 %": (on_constant("w1", one_weight), "times the noise floor", 1),
     "two channels swapped": (on_constant("w1", swapped(2, 3)), "times the noise floor", 1),
@@ -147,21 +147,21 @@ MUTATIONS: dict[str, tuple[Mutation, str, int | None]] = {
     "weights rounded to fp16": (
         on_constant("w2", lambda w: w.astype(np.float16).astype(np.float32)), "times the noise floor", 2
     ),
-    "anchor order": (on_constant("anchors", lambda a: a[:, ::-1]), "output boxes", None),
-    "anchor scaling": (on_constant("anchors", lambda a: a * np.float32(416 / 320)), "output boxes", None),
-    "stride of the head": (on_constant("cells", lambda c: c * 2), "output boxes", None),
-    "grid transposed": (on_constant("grid", lambda g: g[..., ::-1]), "output boxes", None),
-    "x, y not opened": (on_operator("xy_open", "Identity"), "output boxes", None),
-    "softmax for sigmoid": (on_operator("class_open", "Softmax"), "output scores", None),
-    "another opening of the size": (on_operator("wh_open", "Softplus"), "output boxes", None),
-    "class offset by one": (after("scores", ("Gather", [np.roll(np.arange(CLASSES), 1)]), axis=2), "scores", None),
-    "boxes as y, x, h, w": (after("boxes", ("Gather", [np.array([1, 0, 3, 2])]), axis=2), "output boxes", None),
-    "boxes in another order": (after("boxes", ("Gather", [REVERSED]), axis=1), "output boxes", None),
-    "boxes as corners": (after("boxes", ("Sub", [np.array([[0.1, 0.1, 0, 0]], np.float32)])), "output boxes", None),
-    "scores constant": (after("scores", ("Mul", [np.zeros(1, np.float32)])), "output scores", None),
-    "scores clipped": (after("scores", ("Min", [np.array(0.5, np.float32)])), "output scores", None),
+    "anchor order": (on_constant("anchors", lambda a: a[:, ::-1]), "output boxes", 3),
+    "anchor scaling": (on_constant("anchors", lambda a: a * np.float32(416 / 320)), "output boxes", 3),
+    "stride of the head": (on_constant("cells", lambda c: c * 2), "output boxes", 3),
+    "grid transposed": (on_constant("grid", lambda g: g[..., ::-1]), "output boxes", 3),
+    "x, y not opened": (on_operator("xy_open", "Identity"), "output boxes", 3),
+    "softmax for sigmoid": (on_operator("class_open", "Softmax"), "output scores", 3),
+    "another opening of the size": (on_operator("wh_open", "Softplus"), "output boxes", 3),
+    "class offset by one": (after("scores", ("Gather", [np.roll(np.arange(CLASSES), 1)]), axis=2), "scores", 3),
+    "boxes as y, x, h, w": (after("boxes", ("Gather", [np.array([1, 0, 3, 2])]), axis=2), "output boxes", 3),
+    "boxes in another order": (after("boxes", ("Gather", [REVERSED]), axis=1), "output boxes", 3),
+    "boxes as corners": (after("boxes", ("Sub", [np.array([[0.1, 0.1, 0, 0]], np.float32)])), "output boxes", 3),
+    "scores constant": (after("scores", ("Mul", [np.zeros(1, np.float32)])), "output scores", 3),
+    "scores clipped": (after("scores", ("Min", [np.array(0.5, np.float32)])), "output scores", 3),
     "NaN in a weight": (on_constant("w1", with_nan), "NaN or infinite", 1),
     "overflow": (on_constant("b2", lambda b: b * np.float32(1e5)), "", 2),
     "an output dropped": (drop_output, "lacks scores", None),
-    "batch takes the first picture": (first_of_batch, "batch 3", None),
+    "batch takes the first picture": (first_of_batch, "batch 3", 3),
 }  # fmt: skip

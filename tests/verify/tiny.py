@@ -6,6 +6,7 @@ that must not depend on the readers of other rooms.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,10 +149,12 @@ class TinyReference:
         del exposed.graph.output[:]
         exposed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
         truth, rough = _evaluate(_double(exposed), sample, np.float64), _evaluate(exposed, sample)
-        return [
+        layers = [
             Layer(index, "convolutional", 10 * index + 5, truth[name], compare(rough[name], truth[name]))
             for index, name in enumerate(names)
         ]
+        head = dataclasses.replace(layers[-1], index=3, type="yolo", line=35, boxes=ANCHORS * CELLS * CELLS)
+        return [*layers, head]
 
 
 def _evaluate(model: onnx.ModelProto, sample: Sample, dtype: Any = np.float32) -> dict[str, Array]:
