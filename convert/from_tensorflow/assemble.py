@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import onnx
-from onnx import NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, helper, numpy_helper
 
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import ConversionError
@@ -16,6 +16,7 @@ from zoo.convert.onnx_graph.build import GraphBuilder, Model, plain_chunks
 from zoo.convert.onnx_graph.rewrite.batched_nms import Field, NmsInputs, NmsParameters, batched_nms
 from zoo.convert.onnx_graph.rewrite.crop_and_resize import crop_and_resize
 from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_resize
+from zoo.convert.onnx_graph.rewrite.tidy import tidied
 
 BIG = 1024  # elements: larger float weights are written as they lie
 
@@ -30,14 +31,17 @@ def assemble(
     """One model. `inputs` and `outputs` map references of the TensorFlow graph to what they are called and are."""
     builder = GraphBuilder(name)
     graph = translated.model.graph
-    renamed = {tensor.name: _stored(builder, tensor) for tensor in graph.initializer}
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    renamed = {key: _stored(builder, key, array) for key, array in arrays.items()}
     renamed |= {ref: spec.name for ref, spec in inputs.items()}
     for suppression in suppressions:
         results = _suppress(builder, suppression)
         renamed |= {tensor.name: results[kind] for kind, tensor in suppression.outputs.items()}
     for cut in translated.cuts:
         renamed[f"{cut.name}:0"] = _replace(builder, cut)
-    nodes = [_with_inputs(node, renamed) for node in (*graph.node, *builder.nodes)]
+    small = {name: array for name, array in arrays.items() if array.size <= BIG}
+    tidy = tidied(graph.node, _shapes(translated.model), small)
+    nodes = [_with_inputs(node, renamed) for node in (*tidy, *builder.nodes)]
     for ref, spec in outputs.items():
         nodes.append(helper.make_node("Identity", [renamed.get(ref, ref)], [spec.name], name=spec.name))
     builder.nodes = _sorted(nodes, {spec.name for spec in inputs.values()})
@@ -52,10 +56,20 @@ def _value_info(spec: TensorSpec) -> onnx.ValueInfoProto:
     )
 
 
-def _stored(builder: GraphBuilder, tensor: TensorProto) -> str:
-    array = numpy_helper.to_array(tensor)
+def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
+    """The static shapes of a model's values, weights included; None for a size that is not known."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    shapes: dict[str, tuple[int | None, ...]] = {
+        info.name: tuple(size.dim_value or None for size in info.type.tensor_type.shape.dim)
+        for info in (*inferred.value_info, *inferred.input, *inferred.output)
+        if info.type.tensor_type.HasField("shape")
+    }
+    return shapes | {tensor.name: tuple(tensor.dims) for tensor in inferred.initializer}
+
+
+def _stored(builder: GraphBuilder, name: str, array: np.ndarray) -> str:
     if array.dtype == np.float32 and array.size > BIG:
-        return builder.blob(tensor.name, array.shape, plain_chunks(array))
+        return builder.blob(name, array.shape, plain_chunks(array))
     return builder.constant(array, array.dtype.type)
 
 

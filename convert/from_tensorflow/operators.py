@@ -143,11 +143,24 @@ def _cut(graph: tf.Graph, nodes: dict[str, Any], name: str) -> Cut:
 def _onnx(definition: Any, inputs: list[str], outputs: list[str]) -> onnx.ModelProto:
     from tf2onnx import optimizer, tfonnx
 
-    outputs = list(dict.fromkeys(outputs))
+    passes = (
+        optimizer.TransposeOptimizer,
+        optimizer.ConstFoldOptimizer,
+        optimizer.ConstDequantizeOptimizer,
+        optimizer.MergeDuplicatedNodesOptimizer,
+        optimizer.GlobalPoolOptimizer,
+        optimizer.QDQOptimizer,
+        optimizer.IdentityOptimizer,
+        optimizer.BackToBackOptimizer,
+    )
     with tf.Graph().as_default() as graph:
         tf.import_graph_def(definition, name="")
         translated = tfonnx.process_tf_graph(
-            graph, opset=OPSET, input_names=inputs, output_names=outputs, continue_on_error=False
+            graph, opset=OPSET, input_names=inputs, output_names=list(dict.fromkeys(outputs))
         )
-    model: onnx.ModelProto = optimizer.optimize_graph(translated).make_model("zoo")
+    # Told to catch errors, tf2onnx copies the graph with its weights before each pass: gigabytes and half the time.
+    named = {kind.__name__: kind for kind in passes}
+    model: onnx.ModelProto = optimizer.optimize_graph(translated, catch_errors=False, optimizers=named).make_model(
+        "zoo"
+    )
     return model
