@@ -58,6 +58,7 @@ def command(
     """
     from zoo.convert.from_darknet import DarknetOptions
     from zoo.pipeline.convert import convert
+    from zoo.pipeline.formats import Options
 
     sources = _sources(models, cfg, weights, names, offline)
     several = len(sources) > 1
@@ -65,7 +66,7 @@ def command(
         artifact
         for source in sources
         for artifact in convert(
-            source, to, out=out / source.name if out and several else out, options=DarknetOptions(**options)
+            source, to, out=out / source.name if out and several else out, options=Options(DarknetOptions(**options))
         )
     ]
     click.echo(json.dumps([_described(artifact) for artifact in artifacts], indent=2) if as_json else _paths(artifacts))

@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "convert": "a model, or your own files, to ONNX and other formats",
     "verify": "proof: same numbers, same detections, how fast, on this machine",
     "judge": "a saved result of verify, judged again with another tolerance",
+    "demo": "the whole way on the detector that zoo ships, without network",
     "doctor": "what is installed here, and what to do about what is missing",
 }
 

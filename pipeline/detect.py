@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from contextlib import closing
 from pathlib import Path
 
@@ -44,12 +43,12 @@ def detect_in_picture(
             raise UsageError(f"{artifact.name} leaves its input size open", hint="convert it with --width and --height")
         tensor, placement = preprocess(pixels, width, height, artifact.detector["resize"])
         outputs = runner.run({image.name: tensor})
-    found = detect(
-        np.asarray(outputs["boxes"][0]),
+    # Before suppression, as Darknet does it: how near two boxes are depends on the shape of the picture.
+    return detect(
+        placement.undo(np.asarray(outputs["boxes"][0])),
         np.asarray(outputs["scores"][0]),
         threshold=threshold,
         iou=iou,
         kind=artifact.detector["nms_kind"],
         beta=artifact.detector["beta_nms"],
     )
-    return dataclasses.replace(found, boxes=placement.undo(found.boxes))

@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from zoo.base.artifact import MANIFEST, FileRecord, read_artifact
 from zoo.base.errors import UsageError
-from zoo.catalog import Card, Catalog, Store
+from zoo.catalog import Card, Catalog, Store, load_catalog
+from zoo.convert.from_tensorflow.source import find_source
 from zoo.fetch import fetch
 
 LABELS_LIMIT = 1 << 22  # bytes of a label file; the longest known one (9,418 classes) has 120 kB
@@ -18,7 +19,7 @@ LABELS_LIMIT = 1 << 22  # bytes of a label file; the longest known one (9,418 cl
 
 @dataclass(frozen=True)
 class Source:
-    """Original files by role: "cfg" and "weights" of a Darknet model, or "model", an ONNX file.
+    """Original files by role: "cfg" and "weights" of a Darknet model; "model" of the families "tensorflow" and "onnx".
 
     `key` is "" for a model of the catalog; for the user's own files it is made of their content, so that two files
     of the same name are two sources.
@@ -34,17 +35,23 @@ class Source:
 
 
 def catalog_source(name: str, *, catalog: Catalog | None = None, store: Store | None = None, **fetching: Any) -> Source:
-    """A model of the catalog; its files are fetched where they are missing. `fetching` goes to `zoo.fetch.fetch`."""
-    model = fetch(name, catalog=catalog, store=store, **fetching)
-    card = model.card
-    if card.family != "darknet" or card.file("cfg") is None:
+    """A model of the catalog; its files are fetched where they are missing. `fetching` goes to `zoo.fetch.fetch`.
+
+    Raises UsageError where the card has no network beside its weights, and what `fetch` raises.
+    """
+    card = (catalog or load_catalog())[name]
+    if card.format == "weights":
         raise UsageError(
-            f"{name} is of the family {card.family} ({card.format}), which cannot be converted yet",
-            hint="zoo list --family darknet shows the models that can be",
+            f"{name} has weights but no cfg in the catalog: there is no network to convert",
+            hint="find its cfg, and give both: zoo convert --cfg … --weights …",
         )
-    files = {role: model.path(role) for role in ("cfg", "weights")}
-    labels = card.labels or (read_labels(model.path("names")) if card.file("names") else ())
-    return Source(card.name, card.family, files, labels, _dialect(card), "", _records(files))
+    model = fetch(card, store=store, **fetching)
+    labels = card.labels or (read_labels(model.path("names")) if model.has("names") else ())
+    if card.format == "darknet":
+        files = {role: model.path(role) for role in ("cfg", "weights")}
+        return Source(card.name, "darknet", files, labels, _dialect(card), "", _records(files))
+    path = model.path(card.format.replace("-", "_"))
+    return Source(card.name, "tensorflow", {"model": path}, labels, records=tensorflow_records(path))
 
 
 def darknet_source(cfg: Path, weights: Path, names: Path | None = None, *, name: str = "") -> Source:
@@ -70,6 +77,22 @@ def onnx_source(path: Path, *, name: str = "") -> Source:
         if records[0] in artifact.files:
             labels, name = artifact.labels, name or artifact.name
     return Source(name or path.stem, "onnx", files, labels, "auto", _content_key(records), records)
+
+
+def tensorflow_source(path: Path, *, name: str = "") -> Source:
+    """A TensorFlow model of the user: a frozen graph (.pb), a SavedModel, or a folder that holds one of them."""
+    if not path.exists():
+        raise UsageError(f"the model {path} is not there")
+    records = tensorflow_records(path)
+    folder = path.parent if path.name in ("frozen_inference_graph.pb", "saved_model") else path
+    return Source(
+        name or folder.resolve().stem, "tensorflow", {"model": path}, key=_content_key(records), records=records
+    )
+
+
+def tensorflow_records(path: Path) -> tuple[FileRecord, ...]:
+    """The files that a conversion of this TensorFlow model reads."""
+    return tuple(FileRecord.of(file, role) for role, file in find_source(path.resolve()).files)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

@@ -14,8 +14,9 @@ from typing import Any
 from zoo.base.artifact import MANIFEST, Artifact, FileRecord, read_artifact
 from zoo.base.errors import UsageError
 from zoo.catalog import Store
-from zoo.convert.from_darknet import DarknetOptions
-from zoo.pipeline.convert import HUB, convert
+from zoo.pipeline.convert import convert
+from zoo.pipeline.formats import HUB
+from zoo.pipeline.formats import Options as Conversion
 from zoo.pipeline.source import Source, catalog_source
 from zoo.verify import ArtifactReference, DarknetReference, Options, Reference, Report, verify_artifact
 from zoo.verify.runtimes.table import format_of
@@ -45,7 +46,7 @@ def verify(
     *,
     devices: Sequence[str] = ("cpu",),
     options: Options | None = None,
-    conversion: DarknetOptions | None = None,
+    conversion: Conversion | None = None,
     pictures: Sequence[Path] = (),
     store: Store | None = None,
 ) -> list[Report]:

@@ -12,6 +12,7 @@ from zoo.base.errors import ConversionError, UsageError
 from zoo.catalog import Store
 from zoo.convert.from_darknet import DarknetOptions
 from zoo.pipeline.convert import convert
+from zoo.pipeline.formats import Options
 from zoo.pipeline.source import darknet_source, onnx_source
 
 CFG = """[net]
@@ -81,7 +82,7 @@ def test_other_options_and_other_files_are_other_artifacts(network: tuple[Path, 
     store = Store(tmp_path / "store")
     cfg, weights = network
     folders = {convert(darknet_source(*network), store=store)[0].folder}
-    folders.add(convert(darknet_source(*network), options=DarknetOptions(heads="raw"), store=store)[0].folder)
+    folders.add(convert(darknet_source(*network), options=Options(DarknetOptions(heads="raw")), store=store)[0].folder)
     cfg.write_text(CFG.replace("4,4", "4,5"))
     folders.add(convert(darknet_source(cfg, weights), store=store)[0].folder)
     assert len(folders) == 3
