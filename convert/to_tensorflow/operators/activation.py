@@ -18,7 +18,15 @@ def relu(_: Call, x: tf.Tensor) -> tf.Tensor:
 
 @elementwise("LeakyRelu")
 def leaky_relu(call: Call, x: tf.Tensor) -> tf.Tensor:
-    return tf.nn.leaky_relu(x, call.attribute("alpha", 0.01))
+    """After a sum it is spelt out: TensorFlow 2.21 fuses convolution, bias, sum and leaky ReLU, and loses the slope."""
+    alpha = call.attribute("alpha", 0.01)
+    if not _is_sum(x):
+        return tf.nn.leaky_relu(x, alpha)
+    return tf.maximum(x, alpha * x) if alpha <= 1 else tf.where(x < 0, alpha * x, x)
+
+
+def _is_sum(x: tf.Tensor) -> bool:
+    return hasattr(x, "op") and x.op.type in ("Add", "AddV2", "AddN")
 
 
 @elementwise("Elu")
@@ -59,7 +67,15 @@ def hard_swish(_: Call, x: tf.Tensor) -> tf.Tensor:
 
 @elementwise("Mish")
 def mish(_: Call, x: tf.Tensor) -> tf.Tensor:
-    return x * tf.tanh(tf.nn.softplus(x))
+    """After a sum it is spelt out: TensorFlow 2.21 fuses convolution, bias, sum and mish into what it cannot run.
+
+    tanh(softplus(x)) = n / (n + 2) with n = eˣ · (eˣ + 2), which is 1 in float32 long before x = 20.
+    """
+    if not _is_sum(x):
+        return x * tf.tanh(tf.nn.softplus(x))
+    power = tf.exp(tf.minimum(x, 20))
+    n = power * (power + 2)
+    return x * (n / (n + 2))
 
 
 @elementwise("PRelu", since=7)

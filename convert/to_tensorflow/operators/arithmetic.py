@@ -26,7 +26,6 @@ UNARY: dict[str, Callable[[Any], Any]] = {
     "Erf": tf.math.erf,
     "Exp": tf.exp,
     "Floor": tf.floor,
-    "Identity": tf.identity,
     "IsNaN": tf.math.is_nan,
     "Log": tf.math.log,
     "Neg": tf.negative,

@@ -38,6 +38,11 @@ def shape(call: Call, data: Input) -> np.ndarray:
     return as_sizes(sizes[call.attribute("start", 0) : call.attribute("end", len(sizes))])
 
 
+@by_axis("Identity")
+def identity(_: Call, data: Input) -> Input:
+    return data
+
+
 @by_axis("Size")
 def size(_: Call, data: Input) -> np.ndarray | Laid:
     x = laid(data)

@@ -67,6 +67,25 @@ def test_convolutions_take_tensorflows_own_forms(
     assert all(operation.get_attr(name) == value for name, value in (forms or {}).items())
 
 
+@pytest.mark.parametrize("kind", ["LeakyRelu", "Relu", "Elu", "Mish", "Sigmoid", "Tanh", "HardSwish"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_an_activation_after_a_sum_survives_tensorflows_fusion(kind: str, is_first: bool) -> None:
+    """Convolution, bias, sum and activation become one kernel: its leaky ReLU had another slope."""
+    terms = ["c", "r"] if is_first else ["r", "c"]
+    attributes = {"alpha": 0.1} if kind == "LeakyRelu" else {}
+    nodes = [
+        node("Conv", ["x", "w", "b"], ["c"], pads=[1, 1, 1, 1]),
+        node("Conv", ["x", "v"], ["r"]),
+        node("Add", terms, ["s"]),
+        node(kind, ["s"], ["y"], **attributes),
+        node("Conv", ["y", "u"], ["z"]),
+    ]
+    weights = {"w": noise(4, 3, 3, 3), "b": noise(4), "v": noise(4, 3, 1, 1, seed=2), "u": noise(2, 4, 1, 1, seed=3)}
+    made = model(nodes, {"x": ("n", 3, 8, 8)}, ["z"], weights, opset=18)
+    images = noise(1, 3, 8, 8)
+    close(module_from_onnx(made)(images)[0], runtime(made, images)[0])
+
+
 @pytest.mark.parametrize(
     "name, attributes",
     [
