@@ -1,0 +1,1 @@
+"""Stage 2: original files → ONNX → every other format. Knows neither how files come here nor how results are judged."""

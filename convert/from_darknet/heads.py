@@ -16,14 +16,13 @@ from itertools import groupby
 
 import numpy as np
 
-from zoo.convert.from_darknet.context import Context, Factors
+from zoo.convert.from_darknet.context import Context
+from zoo.convert.from_darknet.grid import Grid, MapHead, anchor_major, dynamic_grid, fixed_grid, scale_xy
 from zoo.convert.from_darknet.tree import path_products, roots, tree_softmax
 from zoo.darknet.layers import Detection, GaussianYolo, Head, Region, Yolo
 
 MAX_BOXES = 1 << 22
 TREE_THRESHOLD = 0.5  # the programs' default for hierarchies
-
-MapHead = Yolo | GaussianYolo | Region
 
 
 def decode(context: Context, heads: Sequence[Head]) -> tuple[str, str, int, int]:
@@ -79,7 +78,7 @@ def _decode_maps(context: Context, heads: list[MapHead], names: tuple[str, str])
     name = context.name(first)
     rows = [_rows(context, head) for head in heads]
     joined = graph.op("Concat", *rows, hint=f"{name}.rows", axis=1) if len(rows) > 1 else rows[0]
-    grids = _dynamic_grid(context, first) if context.options.dynamic_size else _fixed_grid(context, heads)
+    grids = dynamic_grid(context, first) if context.options.dynamic_size else fixed_grid(context, heads)
     if isinstance(first, GaussianYolo):
         return _gaussian(context, first, joined, grids, names)
     xy, wh, objectness, classes = _split(context, name, joined, (2, 2, 1, first.classes))
@@ -116,10 +115,6 @@ def _split(context: Context, name: str, value: str, sizes: tuple[int, ...], axis
     return context.graph.ops("Split", value, context.graph.integers(*sizes), hints=hints, axis=axis)
 
 
-def _anchor_major(context: Context, head: MapHead) -> bool:
-    return isinstance(head, Region) and context.network.dialect == "pj"
-
-
 def _rows(context: Context, head: MapHead) -> str:
     """[N, A·(entries), H, W] → [N, boxes, entries]."""
     graph, name = context.graph, context.name(head)
@@ -127,7 +122,7 @@ def _rows(context: Context, head: MapHead) -> str:
     anchors, entries = len(head.anchors), c // len(head.anchors)
     cells = -1 if context.options.dynamic_size else h * w
     parted = context.reshape(context.image(head), (anchors, entries, cells), f"{name}.anchors")
-    order = [0, 1, 3, 2] if _anchor_major(context, head) else [0, 3, 1, 2]
+    order = [0, 1, 3, 2] if anchor_major(context, head) else [0, 3, 1, 2]
     if anchors == 1 and not context.options.dynamic_size:
         parted = context.reshape(context.image(head), (entries, cells), f"{name}.anchors")
         return graph.op("Transpose", parted, hint=f"{name}.boxes", perm=[0, 2, 1])
@@ -136,107 +131,10 @@ def _rows(context: Context, head: MapHead) -> str:
     return context.reshape(turned, (boxes, entries), f"{name}.boxes")
 
 
-Grid = tuple[str, str, str]  # xy · scale + offset, wh · size
-
-
-def _fixed_grid(context: Context, heads: Sequence[MapHead]) -> Grid:
-    """The constants [1, boxes, 2] of every box of the heads."""
-    scales, offsets, sizes = zip(*(_grid(context, head) for head in heads), strict=True)
-    parts = [np.concatenate(part)[None] for part in (scales, offsets, sizes)]
-    return (_compact(context, parts[0]), _compact(context, parts[1]), _compact(context, parts[2]))
-
-
-def _compact(context: Context, values: Factors) -> str:
-    """A constant; one row where all rows are equal."""
-    return context.graph.constant(values[:, :1] if (values == values[:, :1]).all() else values)
-
-
-def _grid(context: Context, head: MapHead) -> tuple[Factors, Factors, Factors]:
-    _, h, w = head.output_shape
-    anchors = np.asarray(head.anchors, np.float64)
-    scale, shift = _scale_xy(head)
-    cells = np.asarray((w, h), np.float64)
-    col, row = np.meshgrid(np.arange(w, dtype=np.float64), np.arange(h, dtype=np.float64))
-    origin = np.stack([col.ravel(), row.ravel()], axis=1)
-    if _anchor_major(context, head):
-        offset = np.tile(origin, (len(anchors), 1))
-        size = np.repeat(anchors, h * w, axis=0)
-    else:
-        offset = np.repeat(origin, len(anchors), axis=0)
-        size = np.tile(anchors, (h * w, 1))
-    unit = (
-        cells
-        if isinstance(head, Region)
-        else np.asarray((context.network.net.width, context.network.net.height), np.float64)
-    )
-    factor = 4.0 if isinstance(head, Yolo) and head.new_coords else 1.0
-    return np.broadcast_to(scale / cells, offset.shape), (offset - shift) / cells, factor * size / unit
-
-
-def _scale_xy(head: MapHead) -> tuple[float, float]:
-    """x · scale − shift, as the yolo layers stretch the position within a cell."""
-    scale = 1.0 if isinstance(head, Region) else head.scale_x_y
-    return scale, 0.5 * (scale - 1)
-
-
 def _place(context: Context, name: str, xy: str, wh: str, grid: Grid) -> tuple[str, str]:
     graph = context.graph
     scaled = graph.op("Mul", xy, grid[0], hint=f"{name}.scaled")
     return graph.op("Add", scaled, grid[1], hint=f"{name}.centre"), graph.op("Mul", wh, grid[2], hint=f"{name}.size")
-
-
-def _dynamic_grid(context: Context, head: MapHead) -> Grid:
-    """The same as `_grid`, computed from the height and width that come in."""
-    graph, name = context.graph, context.name(head, "grid")
-    c = head.output_shape[0]
-    anchors = np.asarray(head.anchors, np.float64)
-    major, count = _anchor_major(context, head), len(anchors)
-    sides = {}
-    for key, value in (("cell", context.image(head)), ("input", context.input)):
-        shape = graph.op("Shape", value, hint=f"{name}.shape")
-        sides[key] = [
-            graph.op("Slice", shape, graph.integers(axis), graph.integers(axis + 1), hint=f"{name}.side")
-            for axis in (3, 2)
-        ]
-    floats = {
-        key: graph.op("Cast", graph.op("Concat", *value, hint=f"{name}.{key}", axis=0), hint=f"{name}.{key}_size", to=1)
-        for key, value in sides.items()
-    }
-    lines = []
-    for number, side in enumerate(sides["cell"]):  # columns vary fastest, then rows
-        steps = graph.op(
-            "Range",
-            graph.constant(0, np.int64),
-            graph.op("Squeeze", side, hint=f"{name}.count"),
-            graph.constant(1, np.int64),
-            hint=f"{name}.range",
-        )
-        ones = [graph.integers(1), side] if number == 0 else [side, graph.integers(1)]
-        shape = graph.op("Concat", *ones, hint=f"{name}.line_shape", axis=0)
-        line = graph.op("Reshape", steps, shape, hint=f"{name}.line")
-        whole = graph.op("Concat", sides["cell"][1], sides["cell"][0], hint=f"{name}.map_shape", axis=0)
-        spread = graph.op("Expand", line, whole, hint=f"{name}.spread")
-        lines.append(graph.op("Reshape", spread, graph.integers(-1, 1), hint=f"{name}.flat"))
-    origin = graph.op("Concat", *lines, hint=f"{name}.origin", axis=1)  # [cells, 2]
-    origin = graph.op("Cast", origin, hint=f"{name}.float", to=1)
-    placed = graph.op("Unsqueeze", origin, graph.integers(0 if major else 1), hint=f"{name}.placed")
-    repeats = graph.integers(*((count, 1, 1) if major else (1, count, 1)))
-    rows = graph.op("Tile", placed, repeats, hint=f"{name}.tiled")
-    rows = graph.op("Reshape", rows, graph.integers(1, -1, 2), hint=f"{name}.rows")
-    scale, shift = _scale_xy(head)
-    if shift:
-        rows = graph.op("Sub", rows, graph.constant(shift), hint=f"{name}.shifted")
-    offset = graph.op("Div", rows, floats["cell"], hint=f"{name}.offset")
-    scales = graph.op("Div", graph.constant((scale, scale)), floats["cell"], hint=f"{name}.scale")
-    factor = 4.0 if isinstance(head, Yolo) and head.new_coords else 1.0
-    table = factor * anchors[:, None] if major else factor * anchors[None]
-    unit = floats["cell" if isinstance(head, Region) else "input"]
-    sizes = graph.op("Div", graph.constant(table), unit, hint=f"{name}.sizes")
-    zeros = graph.op("Mul", placed, graph.constant(0.0), hint=f"{name}.zeros")
-    sizes = graph.op("Add", sizes, zeros, hint=f"{name}.all_sizes")
-    sizes = graph.op("Reshape", sizes, graph.integers(1, -1, 2), hint=f"{name}.size")
-    assert c % count == 0
-    return scales, offset, sizes
 
 
 def _gaussian(context: Context, head: GaussianYolo, rows: str, grid: Grid, names: tuple[str, str]) -> tuple[str, str]:
@@ -366,7 +264,7 @@ def _raw_parts(context: Context, head: MapHead, value: str) -> list[str]:
 
 
 def _stretched(context: Context, head: MapHead, xy: str) -> str:
-    scale, shift = _scale_xy(head)
+    scale, shift = scale_xy(head)
     if scale == 1:
         return xy
     graph, name = context.graph, context.name(head)
