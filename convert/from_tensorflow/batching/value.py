@@ -27,6 +27,9 @@ Dim = Any  # an int, a scalar int32 tensor, or None where it is not known
 class NotBatched(ConversionError):
     """An operator cannot be computed for many images at once by the rules here."""
 
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint or "see docs/tensorflow.md for the structures that are known")
+
 
 class Layout(enum.Enum):
     SHARED = "shared"

@@ -108,6 +108,8 @@ class _Tracer:
         columns = [_scores_of_class(self.graph, node.inputs[1])[1] for node in self.nodes]
         if columns != list(range(len(columns))):
             raise NotBatched(f"{first}: its stage suppresses the classes {columns}, not all in order")
+        if any(self._threshold(node, 5, "soft_nms_sigma", 0.0) for node in self.nodes):
+            raise NotBatched(f"{first}: soft suppression changes scores, which ONNX's NonMaxSuppression cannot")
         results: dict[str, str] = {}
         fields: list[Table] = []
         limits = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from onnx import NodeProto, helper
@@ -11,7 +12,7 @@ Shape = tuple[int | None, ...]
 WINDOWED = {"Conv", "MaxPool", "AveragePool", "ConvTranspose"}
 
 
-def attributes_of(node: NodeProto) -> dict[str, object]:
+def attributes_of(node: NodeProto) -> dict[str, Any]:
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
@@ -26,9 +27,9 @@ def with_explicit_pads(node: NodeProto, shapes: Mapping[str, Shape]) -> NodeProt
     if node.op_type not in WINDOWED - {"ConvTranspose"} or mode not in (b"SAME_UPPER", b"SAME_LOWER", b"VALID"):
         return node
     kernel = given.get("kernel_shape") or shapes[node.input[1]][2:]
-    kernel = [int(size) for size in kernel]  # type: ignore[attr-defined]
+    kernel = [int(size) for size in kernel]
     ones = [1] * len(kernel)
-    strides, dilations = (list(given.get(key, ones)) for key in ("strides", "dilations"))  # type: ignore[call-overload]
+    strides, dilations = (list(given.get(key, ones)) for key in ("strides", "dilations"))
     sizes = shapes.get(node.input[0], (None,) * (2 + len(kernel)))[2:]
     begin, end = [], []
     for window, stride, dilation, size in zip(kernel, strides, dilations, sizes, strict=True):
@@ -58,7 +59,7 @@ def with_plain_nearest(node: NodeProto, constants: Mapping[str, np.ndarray]) -> 
     return _changed(node, {**given, "coordinate_transformation_mode": b"asymmetric", "nearest_mode": b"floor"})
 
 
-def _changed(node: NodeProto, attributes: Mapping[str, object]) -> NodeProto:
+def _changed(node: NodeProto, attributes: Mapping[str, Any]) -> NodeProto:
     kept = {key: value for key, value in attributes.items() if value is not None}
     return helper.make_node(node.op_type, node.input, node.output, name=node.name, domain=node.domain, **kept)
 

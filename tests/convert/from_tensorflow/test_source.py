@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from zoo.base.errors import ConversionError
 from zoo.convert.from_tensorflow.source import FROZEN, SAVED, find_source
 
@@ -70,5 +71,5 @@ def test_a_file_beyond_protobuf_is_refused(tmp_path: Path) -> None:
 
 def test_a_checkpoint_alone_is_no_model(tmp_path: Path) -> None:
     make(tmp_path, "checkpoint/ckpt-0.index")
-    with pytest.raises(ConversionError, match="no saved_model.pb|not a TensorFlow model"):
+    with pytest.raises(ConversionError, match="not a TensorFlow model"):
         find_source(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from zoo.base.errors import ConversionError
 from zoo.convert.from_tensorflow.text_protos import parse_text, read_labels, read_pipeline
 
