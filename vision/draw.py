@@ -39,16 +39,17 @@ def draw_detections(
     shorter = min(image.size)
     line, font = max(1, round(shorter * LINE)), ImageFont.load_default(max(SMALLEST_TEXT, shorter * TEXT))
     frames = [_frame(box, image.size) for box in detections.boxes]
-    colours = [class_colour(int(label)) for label in detections.classes]
-    for frame, colour in reversed(list(zip(frames, colours, strict=True))):
-        _outline(draw, frame, colour, line)
+    texts = [_text(int(c), s, labels) for c, s in zip(detections.classes, detections.scores, strict=True)]
     plates: list[Rectangle] = []
-    for number, (frame, colour) in enumerate(zip(frames, colours, strict=True)):
-        text = f"{_name(int(detections.classes[number]), labels)} {detections.scores[number]:.2f}"
-        plate = _plate(frame, _text_size(font, text, pad=line), image.size, plates)
-        draw.rectangle(plate, fill=colour)
-        draw.text((plate[0] + line, plate[1] + line), text, fill=text_colour(colour), font=font, anchor="la")
-        plates.append(plate)
+    for frame, text in zip(frames, texts, strict=True):
+        plates.append(_plate(frame, _text_size(font, text, line), image.size, plates))
+    colours = [class_colour(int(label)) for label in detections.classes]
+    for number in reversed(range(len(frames))):
+        _outline(draw, frames[number], colours[number], line)
+    for number in reversed(range(len(frames))):
+        draw.rectangle(plates[number], fill=colours[number])
+        corner = (plates[number][0] + line, plates[number][1] + line)
+        draw.text(corner, texts[number], fill=text_colour(colours[number]), font=font, anchor="la")
     return image
 
 
@@ -65,8 +66,8 @@ def text_colour(background: Colour) -> Colour:
     return (0, 0, 0) if (luminance + 0.05) ** 2 >= 1.05 * 0.05 else (255, 255, 255)
 
 
-def _name(label: int, labels: Sequence[str]) -> str:
-    return labels[label] if label < len(labels) else f"class {label}"
+def _text(label: int, score: float, labels: Sequence[str]) -> str:
+    return f"{labels[label] if label < len(labels) else f'class {label}'} {score:.2f}"
 
 
 def _frame(box: NDArray[Any], size: Size) -> Rectangle:
