@@ -7,7 +7,7 @@ reached for: a file that changes afterwards is unverified again.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from zoo.pipeline.source import Source, catalog_source
 from zoo.verify import ArtifactReference, DarknetReference, Options, Reference, Report, verify_artifact
 from zoo.verify.runtimes.table import format_of
 
-Listener = Callable[[Report], None]
+SAME = ("runtime", "device", "precision")  # a newer verdict for the same takes the place of an older one
+TFLITE = "tflite"  # a file that the TensorFlow writer lays beside its SavedModel; verified as a format of its own
 
 
 def verify_model(
@@ -55,7 +56,13 @@ def verify(
     Raises what converting raises, and what `zoo.verify.verify_artifact` raises. A source that is itself an ONNX file
     is the reference of what is written from it.
     """
-    hub, *artifacts = convert(source, (HUB, *formats), options=conversion, store=store)
+    conversion = conversion or Conversion()
+    if TFLITE in formats:
+        told = {**conversion.writers.get("tf", {}), "tflite": True}
+        conversion = dataclasses.replace(conversion, writers={**conversion.writers, "tf": told})
+    written = ("tf" if one == TFLITE else one for one in formats)
+    hub, *artifacts = convert(source, (HUB, *written), options=conversion, store=store)
+    artifacts = [_tflite(one) if format == TFLITE else one for one, format in zip(artifacts, formats, strict=True)]
     return _judge(artifacts, _reference(source, hub), devices, options or Options(), pictures, hub)
 
 
@@ -92,9 +99,21 @@ def read_model(path: Path) -> Artifact:
     return Artifact(path.parent, path.stem, format_of(path), "", (), files, (), ())
 
 
+def _tflite(artifact: Artifact) -> Artifact:
+    """The .tflite of a TensorFlow artifact. Its sizes are fixed, so the manifest's inputs and outputs are not its."""
+    (record,) = (record for record in artifact.files if record.role == TFLITE)
+    files = (dataclasses.replace(record, role="model"),)
+    return dataclasses.replace(artifact, format=TFLITE, files=files, inputs=(), outputs=())
+
+
 def _reference(source: Source, hub: Artifact) -> Reference:
     if source.family == "onnx":
         return ArtifactReference(hub.model, hub.format, detector=hub.detector)
+    if source.family != "darknet":
+        raise UsageError(
+            f"{source.name}: a model of the family {source.family} cannot be verified against its source yet",
+            hint="compare two files: zoo verify --artifact FILE --reference FILE",
+        )
     return DarknetReference(source.files["cfg"], source.files["weights"], hub.options)
 
 
@@ -116,7 +135,7 @@ def _judge(
 
 
 def record(artifact: Artifact, report: Report) -> None:
-    """Write the verdict into the artifact's manifest, in place of an older one for that device and precision."""
+    """Write the verdict into the artifact's manifest, in place of an older one of that kind."""
     if not (artifact.folder / MANIFEST).is_file() or not artifact.is_intact():
         return
     standing = read_artifact(artifact.folder)
@@ -129,8 +148,6 @@ def record(artifact: Artifact, report: Report) -> None:
         "reason": report.judgement.reason,
         "files": {record.name: record.sha256 for record in artifact.files},
     }
-    kept = [
-        old for old in standing.verdicts if (old["device"], old["precision"]) != (report.device.used, report.precision)
-    ]
+    kept = [old for old in standing.verdicts if any(old.get(key) != verdict[key] for key in SAME)]
     if [*kept, verdict] != list(standing.verdicts):
         dataclasses.replace(standing, verdicts=(*kept, verdict)).write()

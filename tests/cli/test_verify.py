@@ -1,0 +1,90 @@
+"""`zoo verify` and `zoo judge` as commands: exit codes, saved results, usage errors."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from tests.pipeline.test_verify import CFG
+from zoo.base.errors import UsageError
+from zoo.cli import judge, verify
+from zoo.verify.reports.as_json import SCHEMA_FILE
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    """The options that name a small Darknet model."""
+    cfg, weights = tmp_path / "tiny.cfg", tmp_path / "tiny.weights"
+    cfg.write_text(CFG)
+    values = np.random.default_rng(1).normal(size=14 + 14 * 27).astype("<f4")
+    weights.write_bytes(np.array([0, 2, 5, 0, 0], "<i4").tobytes() + values.tobytes())
+    return ["--cfg", str(cfg), "--weights", str(weights), "--no-speed", "--threads", "1"]
+
+
+def run(command: object, *arguments: str) -> tuple[int, str]:
+    """The command's return value, which is the exit code of `zoo`, and what it printed."""
+    result = CliRunner().invoke(command, arguments, standalone_mode=False, catch_exceptions=False)  # type: ignore[arg-type]
+    return result.return_value, result.output
+
+
+def test_a_pass_is_0_and_saves_every_form(files: list[str], tmp_path: Path) -> None:
+    saved = {form: tmp_path / f"result.{form}" for form in ("json", "junit", "markdown")}
+    options = [word for form, path in saved.items() for word in (f"--{form}", str(path))]
+    code, output = run(verify.command, *files, *options, "--batch", "1,2", "--seed", "5")
+    assert code == 0
+    assert "PASS: within" in output
+    content = json.loads(saved["json"].read_bytes())
+    jsonschema.validate(content, json.loads(SCHEMA_FILE.read_bytes()))
+    assert content["reports"][0]["batches"] == [1, 2]
+    assert content["reports"][0]["seed"] == 5
+    assert ET.parse(saved["junit"]).getroot().get("failures") == "0"
+    assert saved["markdown"].read_text().count("✅") == 1
+
+
+def test_a_failure_is_1_and_judging_again_can_differ(files: list[str], tmp_path: Path) -> None:
+    saved = str(tmp_path / "result.json")
+    code, output = run(verify.command, *files, "--margin", "1e-9", "--json", saved)
+    assert code == 1
+    assert "FAIL: output boxes" in output
+    assert run(judge.command, saved)[0] == 1
+    again = str(tmp_path / "again.json")
+    code, output = run(judge.command, saved, "--tolerance", "1e-2", "--output", "scores", "--json", again)
+    assert (code, "PASS" in output) == (0, True)
+    assert run(judge.command, again)[0] == 1  # the detections keep their verdict
+    assert run(judge.command, again, "--output", "scores")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--cfg", "a.cfg"],
+        ["name", "--cfg", "a.cfg", "--weights", "a.weights"],
+        ["--reference", "a.onnx"],
+        ["--artifact", "a.onnx"],
+        ["name", "--artifact", "a.onnx", "--reference", "b.onnx"],
+        ["--artifact", "a.onnx", "--reference", "b.onnx", "--cfg", "a.cfg", "--weights", "a.weights"],
+    ],
+)
+def test_what_does_not_fit_together(arguments: list[str]) -> None:
+    with pytest.raises(UsageError):
+        run(verify.command, *arguments)
+
+
+@pytest.mark.parametrize("option", [["--batch", "0"], ["--batch", "a"], ["--device", "tpu"], ["--format", "caffe"]])
+def test_values_that_make_no_sense(option: list[str], files: list[str]) -> None:
+    with pytest.raises(UsageError):
+        run(verify.command, *files, *option)
+
+
+def test_judge_takes_one_rule_and_a_saved_result(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not both"):
+        run(judge.command, str(tmp_path / "r.json"), "--margin", "1", "--tolerance", "1")
+    with pytest.raises(UsageError, match="not a saved result"):
+        run(judge.command, str(tmp_path / "missing.json"))

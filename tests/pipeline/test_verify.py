@@ -1,0 +1,136 @@
+"""Verifying from the user's side: what is missing is converted, verdicts are kept, a changed file is unverified."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from zoo.base.artifact import Artifact, FileRecord, read_artifact
+from zoo.base.errors import ConversionError, MissingBackend, UsageError
+from zoo.catalog import Store
+from zoo.pipeline.convert import convert
+from zoo.pipeline.source import Source, darknet_source, onnx_source
+from zoo.pipeline.verify import read_model, record, verify, verify_files
+from zoo.verify import Options
+from zoo.verify.verdict import FAIL, PASS
+
+CFG = """[net]
+width=32
+height=32
+channels=3
+
+[convolutional]
+filters=14
+size=3
+stride=2
+pad=1
+activation=leaky
+
+[yolo]
+mask=0,1
+anchors=4,4, 8,8
+classes=2
+num=2
+"""
+OPTIONS = Options(speed="none", threads=1)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Source:
+    cfg, weights = tmp_path / "tiny.cfg", tmp_path / "tiny.weights"
+    cfg.write_text(CFG)
+    values = np.random.default_rng(1).normal(size=14 + 14 * 27).astype("<f4")
+    weights.write_bytes(np.array([0, 2, 5, 0, 0], "<i4").tobytes() + values.tobytes())
+    return darknet_source(cfg, weights)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def test_what_is_missing_is_converted_and_the_verdict_kept(source: Source, store: Store) -> None:
+    (report,) = verify(source, options=OPTIONS, store=store)
+    assert report.judgement.verdict == PASS
+    (artifact,) = convert(source, store=store)
+    (verdict,) = artifact.verdicts
+    assert (verdict["verdict"], verdict["device"], verdict["precision"]) == ("pass", "cpu", "fp32")
+    assert verdict["files"] == {"model.onnx": artifact.files[0].sha256}
+
+
+def test_verifying_again_converts_nothing_and_replaces_the_verdict(source: Source, store: Store) -> None:
+    verify(source, options=OPTIONS, store=store)
+    (artifact,) = convert(source, store=store)
+    before = (artifact.model.stat().st_mtime_ns, (artifact.folder / "artifact.json").stat().st_mtime_ns)
+    verify(source, options=OPTIONS, store=store)
+    assert before == (artifact.model.stat().st_mtime_ns, (artifact.folder / "artifact.json").stat().st_mtime_ns)
+    (report,) = verify(source, options=dataclasses.replace(OPTIONS, margin=1e-9), store=store)
+    assert report.judgement.verdict == FAIL
+    (verdict,) = read_artifact(artifact.folder).verdicts
+    assert verdict["verdict"] == "fail"
+
+
+def test_every_format_of_one_source(source: Source, store: Store) -> None:
+    reports = verify(source, ("onnx", "torch", "tflite"), options=OPTIONS, store=store)
+    assert [(report.format, report.judgement.verdict) for report in reports] == [
+        ("onnx", PASS), ("torch", PASS), ("tflite", PASS)
+    ]  # fmt: skip
+    assert [report.batches for report in reports] == [(1, 3), (1, 3), (1,)]
+
+
+def test_an_onnx_file_is_the_reference_of_what_is_written_from_it(source: Source, store: Store) -> None:
+    (hub,) = convert(source, store=store)
+    (report,) = verify(onnx_source(hub.model), ("torch",), options=OPTIONS, store=store)
+    assert report.judgement.verdict == PASS, report.judgement.reason
+    assert "onnxruntime" in report.reference
+
+
+def test_two_files(source: Source, store: Store, tmp_path: Path) -> None:
+    first, second = convert(source, ("onnx", "torch"), store=store)
+    (report,) = verify_files(second.model, first.model, options=OPTIONS)
+    assert report.judgement.verdict == PASS, report.judgement.reason
+    files = source.files["cfg"], source.files["weights"]
+    (report,) = verify_files(first.folder, files, options=OPTIONS)
+    assert report.judgement.verdict == PASS
+
+
+def test_a_bare_file_is_read_by_its_suffix(source: Source, store: Store, tmp_path: Path) -> None:
+    (artifact,) = convert(source, store=store)
+    bare = tmp_path / "bare.onnx"
+    bare.write_bytes(artifact.model.read_bytes())
+    assert read_model(bare) == Artifact(tmp_path, "bare", "onnx", "", (), (FileRecord.of(bare, "model"),), (), ())
+    assert read_model(artifact.model) == artifact
+    with pytest.raises(UsageError, match="is not there"):
+        read_model(tmp_path / "missing.onnx")
+
+
+def test_a_changed_file_is_unverified_and_keeps_no_verdict(source: Source, store: Store) -> None:
+    (artifact,) = convert(source, store=store)
+    content = bytearray(artifact.model.read_bytes())
+    content[-3] ^= 1
+    artifact.model.write_bytes(content)
+    (report,) = verify_files(artifact.model, (source.files["cfg"], source.files["weights"]), options=OPTIONS)
+    assert "unverified" in report.judgement.reason
+    record(artifact, report)
+    assert read_artifact(artifact.folder).verdicts == ()
+
+
+def test_errors_pass_through(source: Source, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    with pytest.raises(MissingBackend, match="cuda"):
+        verify(source, devices=("cuda",), options=OPTIONS, store=store)
+    source.files["weights"].write_bytes(b"<html>")
+    with pytest.raises(ConversionError):
+        verify(source, options=OPTIONS, store=Store(store.root / "other"))
+
+
+def test_a_family_without_a_reference_is_refused(source: Source, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    (hub,) = convert(source, store=store)
+    monkeypatch.setattr("zoo.pipeline.verify.convert", lambda *_, **__: [hub, hub])
+    with pytest.raises(UsageError, match="family tensorflow cannot be verified"):
+        verify(dataclasses.replace(source, family="tensorflow"), options=OPTIONS, store=store)
