@@ -39,6 +39,7 @@ def export(module: nn.Module, graph: Graph, path: Path) -> Exported:
     try:
         arguments, dynamic = _arguments(graph)
         with _quiet(), torch.no_grad():
+            _own_storage(module)
             program = torch.export.export(module, arguments, dynamic_shapes=dynamic, strict=False)
             _forget_origin(program)
             torch.export.save(program, path)
@@ -46,6 +47,11 @@ def export(module: nn.Module, graph: Graph, path: Path) -> Exported:
         path.unlink(missing_ok=True)
         return Exported(reason=_reason(error))
     return Exported(fixed=_fixed(program, graph))
+
+
+def _own_storage(module: nn.Module) -> None:
+    """Mapped weights are views of one file, and torch.export would save the whole file for each of them."""
+    module.load_state_dict({name: tensor.clone() for name, tensor in module.state_dict().items()}, assign=True)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import onnx
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 NEWEST = 28  # the last opset whose operators were read
 
 Handler = Callable[["Use"], Any]
+Function = TypeVar("Function", bound=Handler)
 
 
 @dataclass(frozen=True)
@@ -34,10 +35,10 @@ class Entry:
 TABLE: dict[str, list[Entry]] = {}
 
 
-def operator(*names: str, since: int = 1, until: int = NEWEST) -> Callable[[Handler], Handler]:
+def operator(*names: str, since: int = 1, until: int = NEWEST) -> Callable[[Function], Function]:
     """Enter the decorated function for the operators `names`, versions `since` to `until`."""
 
-    def enter(handler: Handler) -> Handler:
+    def enter(handler: Function) -> Function:
         for name in names:
             TABLE.setdefault(name, []).append(Entry(name, since, until, handler))
         return handler

@@ -170,13 +170,11 @@ class Writer:
         count = math.prod(sizes)
         is_float = known.dtype is not None and known.dtype.kind == "f"
         variables = tuple(self.program.variable(name) for _ in range(count))
-        if known.shape == ():
+        if count == 1:
             self.program.store(variables, code("{}.item()", tensor))
         elif count:
-            targets = variables if count > 1 else (Code(f"({variables[0]},)"),)
-            self.program.store(
-                targets, code("{}.tolist()", Code(f"{tensor}.reshape(-1)" if known.rank != 1 else tensor))
-            )
+            flat = tensor if known.rank == 1 else call(f"{tensor}.reshape", -1)
+            self.program.store(variables, code("{}.tolist()", flat))
         elements = np.array([Sym(variable, is_float=is_float) for variable in variables], object)
         return elements.reshape(sizes)
 

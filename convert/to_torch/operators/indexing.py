@@ -33,9 +33,6 @@ def gather_elements(use: Use) -> Code:
 
 @operator("GatherND", since=11)
 def gather_nd(use: Use) -> Code:
-    depth = use.writer.value(use.node.input(1)).shape
-    if not depth or not isinstance(depth[-1], int):
-        use.refuse("the last dimension of its indices must be known")
     return use.helper("gather_nd", use.tensor(0), use.tensor(1), use.attribute("batch_dims", 0))
 
 

@@ -1,0 +1,37 @@
+"""ONNX's own node tests: the score of the PyTorch writer may not fall."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conformance.cases import Case, collect
+from tests.conformance.scoreboard import report, score
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[Case]:
+    return collect()
+
+
+@pytest.mark.filterwarnings("ignore")  # the generated numbers contain infinities and NaN on purpose
+def test_pytorch_writer(cases: list[Case]) -> None:
+    """Every failure is known by name; a new one fails here."""
+    result = score("PyTorch", cases)
+    failed = {entry.case.name: entry.error for entry in result.results if not entry.passed}
+    assert set(failed) == KNOWN_FAILURES, failed
+    assert result.passed >= 1180
+    assert f"{result.passed} / {len(result.results)}" in report([result])
+
+
+# Random dropout has no right answer; ONNX Runtime, too, reads `align_corners` with fractional sizes differently from
+# the reference; F.fold knows two dimensions; Scan had another form before opset 9.
+KNOWN_FAILURES = {
+    "test_col2im_5d",
+    "test_resize_downsample_scales_cubic_align_corners",
+    "test_resize_downsample_scales_linear_align_corners",
+    "test_scan_sum",
+    "test_training_dropout",
+    "test_training_dropout_default",
+    "test_training_dropout_default_mask",
+    "test_training_dropout_mask",
+}

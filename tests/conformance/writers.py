@@ -1,0 +1,62 @@
+"""How each writer's result is run on a case: one entry for each target of the scoreboard."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+from tests.conformance.cases import Run
+
+
+def run_torch(model: onnx.ModelProto, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    import torch
+
+    from zoo.convert.to_torch import module_from_onnx
+
+    module = module_from_onnx(model)
+    with torch.inference_mode():
+        outputs = module(*(torch.from_numpy(np.array(array)) for array in inputs))
+    return [output.numpy() for output in outputs]
+
+
+def run_tensorflow(model: onnx.ModelProto, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    from zoo.convert.to_tensorflow import module_from_onnx
+
+    return [np.asarray(output.numpy()) for output in module_from_onnx(model)(*inputs)]
+
+
+def run_onnxruntime(model: onnx.ModelProto, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    outputs: list[Any] = session.run(
+        None, dict(zip((value.name for value in session.get_inputs()), inputs, strict=True))
+    )
+    return outputs
+
+
+def torch_operators() -> set[str]:
+    from zoo.convert.to_torch import operators  # noqa: F401  (importing it fills the table)
+    from zoo.convert.to_torch.table import TABLE
+
+    return set(TABLE)
+
+
+def tensorflow_operators() -> set[str]:
+    from zoo.convert.to_tensorflow import module  # noqa: F401  (importing it fills the table)
+    from zoo.convert.to_tensorflow.operators.table import TABLE
+
+    return set(TABLE)
+
+
+# Target → how a case runs on it, and the operators that its table has (None: no table, all count).
+WRITERS: dict[str, tuple[Run, Callable[[], set[str]] | None]] = {
+    "PyTorch": (run_torch, torch_operators),
+    "TensorFlow": (run_tensorflow, tensorflow_operators),
+    "ONNX Runtime": (run_onnxruntime, None),
+}
