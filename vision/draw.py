@@ -22,7 +22,7 @@ Size = tuple[int, int]  # width, height
 GOLDEN = 0.618034  # of the colour circle from one class to the next: neighbours in number differ most
 HALO: Colour = (20, 20, 20)  # around a frame, so that it shows on its own colour too
 LINE = 1 / 180  # of the picture's shorter side
-TEXT = 1 / 26
+TEXT = 1 / 34
 SMALLEST_TEXT = 11  # pixels
 
 
