@@ -143,8 +143,9 @@ def detections_of(network: Network, options: DarknetOptions) -> int:
 
 
 def _final(network: Network) -> Layer:
-    """The last layer that has an output at inference."""
-    return [layer for layer in network.layers if layer.type != "cost"][-1]
+    """The last layer that computes something."""
+    computing = [layer for layer in network.layers if not isinstance(layer, types.Passing)]
+    return (computing or network.layers)[-1]
 
 
 def _last_output(context: Context) -> None:
