@@ -213,6 +213,7 @@ def main() -> None:
         total: Counter[str] = Counter()
         for start in range(0, options.cfgs, 10_000):
             total += fuzz_cfgs(Path(folder), options.seed, range(start, min(start + 10_000, options.cfgs)))
+            print("cfgs", total.total(), dict(total), flush=True)
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         print("cfgs", dict(total), f"{time.perf_counter() - started:.0f} s, memory grew by {grown / 1024:.0f} MB")
 
