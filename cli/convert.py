@@ -8,86 +8,84 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.base.errors import UsageError
+from zoo.cli.options import json_option
+from zoo.cli.sources import Chosen, source_options
 
 if TYPE_CHECKING:
     from zoo.base.artifact import Artifact
-    from zoo.pipeline.source import Source
+    from zoo.pipeline.formats import Options
 
-FILE = click.Path(path_type=Path, dir_okay=False)
+DARKNET = ("heads", "nms", "keep_batch_norm", "dynamic_size", "dialect")
+TENSORFLOW = ("pre", "post")
+SIZES = ("batch", "width", "height")
 
 
 @click.command("convert")
-@click.argument("models", nargs=-1, metavar="[NAME | MODEL.onnx]...")
-@click.option("--to", multiple=True, default=("onnx",), show_default=True, help="Format to write; may be given again.")
-@click.option("--cfg", type=FILE, help="A Darknet .cfg of your own, with --weights.")
-@click.option("--weights", type=FILE, help="Its .weights.")
-@click.option("--names", type=FILE, help="Its class names, one a line.")
+@source_options
+@click.option("--to", multiple=True, default=("onnx",), show_default=True,
+              help="Format to write: onnx, torch, tf; may be given again.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to; else the store.")
-@click.option("--heads", type=click.Choice(["decoded", "raw"]), default="decoded", show_default=True,
-              help="Boxes and scores, or the layers' own outputs, named NNN_type.")  # fmt: skip
-@click.option("--nms", is_flag=True, help="Append non-maximum suppression: an output `detections`.")
-@click.option("--keep-batch-norm", is_flag=True, help="Keep batch normalisation apart from the convolutions.")
-@click.option("--dynamic-size", is_flag=True, help="Leave height and width open where the network permits it.")
 @click.option("--batch", type=click.IntRange(min=1), help="Fix the batch; else it is open.")
-@click.option("--width", type=click.IntRange(min=1), help="Input width in pixels, instead of the cfg's.")
-@click.option("--height", type=click.IntRange(min=1), help="Input height in pixels, instead of the cfg's.")
+@click.option("--width", type=click.IntRange(min=1), help="Input width in pixels, instead of the source's.")
+@click.option("--height", type=click.IntRange(min=1), help="Input height in pixels, instead of the source's.")
+@click.option("--heads", type=click.Choice(["decoded", "raw"]), default="decoded", show_default=True,
+              help="Darknet: boxes and scores, or the layers' own outputs, named NNN_type.")  # fmt: skip
+@click.option("--nms", is_flag=True, help="Darknet: append non-maximum suppression, an output `detections`.")
+@click.option("--keep-batch-norm", is_flag=True, help="Darknet: keep batch normalisation apart from convolutions.")
+@click.option("--dynamic-size", is_flag=True, help="Darknet: leave height and width open where the network permits.")
 @click.option("--dialect", type=click.Choice(["auto", "alexey", "pj"]), default="auto", show_default=True,
-              help="Whose Darknet the network was made for.")  # fmt: skip
-@click.option("--offline", is_flag=True, help="Use only files that are here already.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document: the manifests and where they lie.")
-def command(
-    models: tuple[str, ...],
-    to: tuple[str, ...],
-    cfg: Path | None,
-    weights: Path | None,
-    names: Path | None,
-    out: Path | None,
-    offline: bool,
-    as_json: bool,
-    **options: Any,
-) -> None:
-    """Convert models of the catalog (fetched where missing), a Darknet cfg with weights, or an ONNX file.
+              help="Darknet: whose program the network was made for.")  # fmt: skip
+@click.option("--pre", type=click.Choice(["image", "raw"]), default="image", show_default=True,
+              help="TensorFlow: take pictures of any size, or what the network itself takes.")  # fmt: skip
+@click.option("--post", type=click.Choice(["detections", "raw"]), default="detections", show_default=True,
+              help="TensorFlow: give detections, or boxes and scores before suppression.")  # fmt: skip
+@click.option("--layout", type=click.Choice(["nhwc", "nchw"]), default="nhwc", show_default=True,
+              help="Of a picture input, to tf.")  # fmt: skip
+@click.option("--tflite", is_flag=True, help="To tf: write a .tflite too.")
+@click.option("--fp16", is_flag=True, help="To tf: float16 weights in the .tflite.")
+@click.option("--calibrate", multiple=True, type=click.Path(path_type=Path, dir_okay=False), metavar="PICTURE",
+              help="To tf: int8 .tflite whose ranges come from these pictures.")  # fmt: skip
+@json_option
+def command(chosen: Chosen, to: tuple[str, ...], out: Path | None, as_json: bool, **told: Any) -> None:
+    """Convert models of the catalog (fetched where missing), a Darknet cfg with weights, a TensorFlow or ONNX file.
 
-    Prints the path of each file written.
+    Prints the path of each model file written.
 
     \b
     Examples:
       zoo convert yolov3 --to onnx
+      zoo convert yolov4-tiny --to onnx --to torch --to tf --out converted
       zoo convert --cfg my.cfg --weights my.weights --to onnx --out converted
+      zoo convert --graph frozen_inference_graph.pb --to onnx --out converted
     """
-    from zoo.convert.from_darknet import DarknetOptions
-    from zoo.pipeline.convert import convert
-    from zoo.pipeline.formats import Options
+    from zoo.pipeline.convert import check_formats, convert
 
-    sources = _sources(models, cfg, weights, names, offline)
-    several = len(sources) > 1
+    check_formats(to)
+    options = _options(**told)
+    sources = chosen.find()
     artifacts = [
         artifact
         for source in sources
-        for artifact in convert(
-            source, to, out=out / source.name if out and several else out, options=Options(DarknetOptions(**options))
-        )
+        for artifact in convert(source, to, out=out / source.name if out and len(sources) > 1 else out, options=options)
     ]
-    click.echo(json.dumps([_described(artifact) for artifact in artifacts], indent=2) if as_json else _paths(artifacts))
+    for line in [json.dumps([_described(one) for one in artifacts], indent=2)] if as_json else _paths(artifacts):
+        click.echo(line)
 
 
-def _sources(
-    models: tuple[str, ...], cfg: Path | None, weights: Path | None, names: Path | None, offline: bool
-) -> list[Source]:
-    from zoo.pipeline.source import catalog_source, darknet_source, onnx_source
+def _options(layout: str, tflite: bool, fp16: bool, calibrate: tuple[Path, ...], **told: Any) -> Options:
+    """The options of the command line, each at the converter that it is for."""
+    from zoo.convert.from_darknet import DarknetOptions
+    from zoo.convert.from_tensorflow import TensorFlowSourceOptions
+    from zoo.pipeline.formats import Options
 
-    if (cfg is None) != (weights is None):
-        raise UsageError("--cfg and --weights belong together: give both")
-    if bool(models) == bool(cfg):
-        raise UsageError("nothing to convert" if not models else "give either NAMEs or --cfg and --weights",
-                         hint="zoo convert --help shows examples; zoo list shows the models")  # fmt: skip
-    if cfg and weights:
-        return [darknet_source(cfg, weights, names)]
-    return [
-        onnx_source(Path(model)) if model.endswith(".onnx") else catalog_source(model, offline=offline)
-        for model in models
-    ]
+    sizes = {key: told[key] for key in SIZES}
+    writer = {"layout": layout, "tflite": tflite, "fp16": fp16, "calibrate": calibrate}
+    default = {"layout": "nhwc", "tflite": False, "fp16": False, "calibrate": ()}
+    return Options(
+        DarknetOptions(**{key: told[key] for key in DARKNET}, **sizes),
+        TensorFlowSourceOptions(**{key: told[key] for key in TENSORFLOW}, **sizes),
+        {"tf": {key: value for key, value in writer.items() if value != default[key]}},
+    )
 
 
 def _described(artifact: Artifact) -> dict[str, Any]:
@@ -96,5 +94,5 @@ def _described(artifact: Artifact) -> dict[str, Any]:
     return {"path": str(artifact.model), **json.loads((artifact.folder / MANIFEST).read_bytes())}
 
 
-def _paths(artifacts: list[Artifact]) -> str:
-    return "\n".join(str(artifact.model) for artifact in artifacts)
+def _paths(artifacts: list[Artifact]) -> list[str]:
+    return [str(artifact.model) for artifact in artifacts]

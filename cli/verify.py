@@ -8,17 +8,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.base.errors import UsageError
+from zoo.cli.sources import FILE, Chosen, source_options
 
 if TYPE_CHECKING:
-    from zoo.pipeline.source import Source
     from zoo.verify import Report
 
-FILE = click.Path(path_type=Path, dir_okay=False)
 PATH = click.Path(path_type=Path)
 
 
 @click.command("verify")
-@click.argument("models", nargs=-1, metavar="[NAME | MODEL.onnx]...")
+@source_options
 @click.option("--format", "formats", default="onnx", show_default=True, help="Formats to verify, with commas.")
 @click.option("--device", "devices", default="cpu", show_default=True,
               help="cpu, cuda, cuda:N or auto; several with commas.")  # fmt: skip
@@ -33,21 +32,15 @@ PATH = click.Path(path_type=Path)
 @click.option("--threshold", type=float, default=0.25, show_default=True, help="Score threshold of the detections.")
 @click.option("--quick", "speed", flag_value="quick", help="Time shortly.")
 @click.option("--no-speed", "speed", flag_value="none", help="Do not time.")
-@click.option("--cfg", type=FILE, help="A Darknet .cfg of your own, with --weights.")
-@click.option("--weights", type=FILE, help="Its .weights.")
 @click.option("--artifact", type=PATH, help="A model file, to verify against --reference, or --cfg and --weights.")
 @click.option("--reference", type=PATH, help="The model file that is right, in any format.")
-@click.option("--offline", is_flag=True, help="Use only files that are here already.")
 @click.option("--json", "json_file", type=FILE, help="Save the result as JSON; zoo judge reads it.")
 @click.option("--junit", "junit_file", type=FILE, help="Save the result as JUnit XML, for CI.")
 @click.option("--markdown", "markdown_file", type=FILE, help="Save the result as Markdown.")
 def command(
-    models: tuple[str, ...],
-    cfg: Path | None,
-    weights: Path | None,
+    chosen: Chosen,
     artifact: Path | None,
     reference: Path | None,
-    offline: bool,
     json_file: Path | None,
     junit_file: Path | None,
     markdown_file: Path | None,
@@ -72,11 +65,11 @@ def command(
     from zoo.verify.reports.on_terminal import show
 
     if artifact:
-        reports = _verify_file(models, artifact, reference, cfg, weights, **how)
+        reports = _verify_file(chosen, artifact, reference, **how)
     elif reference:
         raise UsageError("--reference needs --artifact: the file to verify")
     else:
-        reports = _verify_sources(models, cfg, weights, offline, **how)
+        reports = _verify_sources(chosen, **how)
     show(reports, Console())
     for path, write in ((json_file, write_json), (junit_file, write_junit), (markdown_file, write_markdown)):
         if path:
@@ -84,49 +77,23 @@ def command(
     return 0 if all(report.passed for report in reports) else 1
 
 
-def _verify_sources(
-    models: tuple[str, ...], cfg: Path | None, weights: Path | None, offline: bool, formats: str, **how: Any
-) -> list[Report]:
+def _verify_sources(chosen: Chosen, formats: str, **how: Any) -> list[Report]:
     from zoo.pipeline.verify import verify
 
-    sources = _sources(models, cfg, weights, offline)
-    return [report for source in sources for report in verify(source, _words(formats), **_how(**how))]
+    return [report for source in chosen.find() for report in verify(source, _words(formats), **_how(**how))]
 
 
-def _verify_file(
-    models: tuple[str, ...],
-    artifact: Path,
-    reference: Path | None,
-    cfg: Path | None,
-    weights: Path | None,
-    formats: str,
-    **how: Any,
-) -> list[Report]:
+def _verify_file(chosen: Chosen, artifact: Path, reference: Path | None, formats: str, **how: Any) -> list[Report]:
     from zoo.pipeline.verify import verify_files
 
-    if models:
+    cfg, weights = chosen.cfg, chosen.weights
+    if chosen.models:
         raise UsageError("give either NAMEs or --artifact")
     if cfg and weights and not reference:
         return verify_files(artifact, (cfg, weights), **_how(**how))
     if reference and not cfg and not weights:
         return verify_files(artifact, reference, **_how(**how))
     raise UsageError("--artifact needs what to compare it with: --reference, or both --cfg and --weights")
-
-
-def _sources(models: tuple[str, ...], cfg: Path | None, weights: Path | None, offline: bool) -> list[Source]:
-    from zoo.pipeline.source import catalog_source, darknet_source, onnx_source
-
-    if (cfg is None) != (weights is None):
-        raise UsageError("--cfg and --weights belong together: give both")
-    if bool(models) == bool(cfg):
-        raise UsageError("nothing to verify" if not models else "give either NAMEs or --cfg and --weights",
-                         hint="zoo verify --help shows examples; zoo list shows the models")  # fmt: skip
-    if cfg and weights:
-        return [darknet_source(cfg, weights)]
-    return [
-        onnx_source(Path(model)) if model.endswith(".onnx") else catalog_source(model, offline=offline)
-        for model in models
-    ]
 
 
 def _how(

@@ -1,0 +1,28 @@
+"""All recordings of the real Darknet: the float64 interpreter and the converted ONNX model both give what it gave.
+
+Each case's weights are made once (up to 380 MB), used by both checks and removed again.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.goldens.cases import CASE_NAMES, load_case, make_weights
+from tests.goldens.interpreter_check import check_interpreter
+from tests.goldens.onnx_check import check_onnx
+
+
+@pytest.mark.parametrize("name", CASE_NAMES)
+def test_equals_darknet(name: str, data: Path) -> None:
+    case = load_case(name, data)
+    with tempfile.TemporaryDirectory() as folder:
+        weights = make_weights(case, Path(folder))
+        check_interpreter(case, weights)
+        check_onnx(case, weights, Path(folder))
+
+
+def test_every_recording_is_there(data: Path) -> None:
+    assert len(CASE_NAMES) == 118
