@@ -40,7 +40,7 @@ def _one(report: Report) -> Group:
 def _outputs(outputs: Sequence[OutputResult]) -> Table:
     """The worst sample of each output, in 80 columns; everything else is in the JSON."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("output", "worst on", "max", "p99.9", "relative", "SNR dB", "× floor", "verdict"):
+    for heading in ("output", "worst on", "max", "relative", "SNR dB", "× floor", "verdict"):
         left = heading in ("output", "worst on", "verdict")
         table.add_column(heading, justify="left" if left else "right", no_wrap=True)
     for output in outputs:
@@ -49,7 +49,7 @@ def _outputs(outputs: Sequence[OutputResult]) -> Table:
         table.add_row(
             escape(output.name),
             escape(f"{worst.sample} (batch {worst.batch})"),
-            *(_number(value) for value in (difference.max, difference.p999, difference.relative)),
+            *(_number(value) for value in (difference.max, difference.relative)),
             "—" if difference.snr_db is None else f"{difference.snr_db:.0f}",
             f"{_number(worst.times_floor)}/{output.margin:g}",
             Text(output.judgement.verdict, style=STYLES[output.judgement.verdict]),

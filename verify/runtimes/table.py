@@ -18,10 +18,11 @@ RUNTIMES = {
     "tf": "tensorflow",
     "tflite": "tflite",
     "opencv": "opencv",
+    "darknet": "libdarknet",
 }
-SUFFIXES = {".onnx": "onnx", ".pt2": "torch", ".pb": "tf", ".tflite": "tflite"}
-# Run in a process of their own: OpenCV can be ended by a graph, TensorFlow's threads can be set only once in a process.
-ISOLATED = ("opencv", "tf")
+SUFFIXES = {".onnx": "onnx", ".pt2": "torch", ".pb": "tf", ".tflite": "tflite", ".cfg": "darknet"}
+# Run in a process of their own: OpenCV and Darknet can end it, TensorFlow's threads can be set only once in one.
+ISOLATED = ("opencv", "tf", "darknet")
 
 
 def format_of(path: Path) -> str:
