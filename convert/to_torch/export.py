@@ -99,7 +99,8 @@ def _example_tensor(value: Value, shape: list[int]) -> Tensor:
 
 
 def _forget_origin(program: Any) -> None:
-    """Drop the stack traces: they hold paths of this machine, and the same model must give the same bytes."""
+    """Drop the stack traces, which hold paths of this machine, and the example inputs, which would be pickled."""
+    program.example_inputs = None
     for graph_module in program.graph_module.modules():
         for node in getattr(getattr(graph_module, "graph", None), "nodes", ()):
             node.meta.pop("stack_trace", None)

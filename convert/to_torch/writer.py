@@ -63,6 +63,9 @@ class Writer:
         self.program.outputs = [
             self.as_tensor(held, value.name) for held, value in zip(outputs, self.graph.outputs, strict=True)
         ]
+        for code_of, value in zip(self.program.outputs, self.graph.outputs, strict=True):
+            if code_of in self.program.hints and code_of not in self.program.inputs:
+                self.program.hints[code_of] = value.name
         drop_unused(self.program)
         return self.program
 
