@@ -21,7 +21,7 @@ Rule = Callable[[Context, Node, list[Value]], list[Value]]
 Handler = Callable[["Evaluator", Node], list[Value]]
 
 RULES: Mapping[str, Rule] = {**elementwise.RULES, **spatial.RULES, **shaping.RULES, **indexing.RULES}
-KNOWS_SHARED = indexing.ALSO_SHARED | {"Shape"}
+KNOWS_SHARED = indexing.ALSO_SHARED | {"Shape", "Reshape"}
 REFUSED_KINDS = {"While", "StatelessWhile", "If", "StatelessIf", "Switch", "Enter", "Exit", "NextIteration"}
 
 

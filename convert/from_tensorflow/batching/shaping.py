@@ -8,6 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 from zoo.convert.from_tensorflow.batching.context import Context, constant, sizes_in, static
+from zoo.convert.from_tensorflow.batching.leading import inferred_shape
 from zoo.convert.from_tensorflow.batching.value import (
     Dim,
     Layout,
@@ -46,6 +47,12 @@ def reshape(context: Context, node: Node, values: list[Value]) -> list[Value]:
     value, shape = values
     if not shape.is_shared:
         raise NotBatched(f"{node}: its shape differs from image to image")
+    if value.is_shared:
+        (tensor,) = context.copy(node, [value.tensor, shape.tensor])
+        known = inferred_shape(value.tensor, shape.tensor)
+        if known is not None:
+            tensor.set_shape(known)
+        return [Value(tensor)]
     target = _target(value, shape.tensor)
     if target[0:1] == [1] and value.rows == 1:
         return [folded(reshaped(value.tensor, [_rest(target[1:]), *target[1:]]), value.images, 1)]

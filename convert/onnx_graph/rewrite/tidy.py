@@ -26,7 +26,7 @@ def with_explicit_pads(node: NodeProto, shapes: Mapping[str, Shape]) -> NodeProt
     mode = given.get("auto_pad", b"NOTSET")
     if node.op_type not in WINDOWED - {"ConvTranspose"} or mode not in (b"SAME_UPPER", b"SAME_LOWER", b"VALID"):
         return node
-    kernel = given.get("kernel_shape") or shapes[node.input[1]][2:]
+    kernel: Sequence[Any] = given.get("kernel_shape") or shapes[node.input[1]][2:]
     kernel = [int(size) for size in kernel]
     ones = [1] * len(kernel)
     strides, dilations = (list(given.get(key, ones)) for key in ("strides", "dilations"))
