@@ -12,10 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from zoo.base.errors import UsageError
+from zoo.catalog.built_in import PATH as BUILT_IN
+from zoo.catalog.built_in import Reader, built_in_models
 from zoo.catalog.cards import Card
-from zoo.catalog.schema import CatalogFile, read_catalog_file
+from zoo.catalog.schema import read_catalog_file
 
-BUILT_IN = Path(__file__).resolve().parent.parent / "zoo.yaml"
 FILE_NAME = "zoo.yaml"
 ENVIRONMENT = "ZOO_CATALOG"  # paths, separated as in PATH
 
@@ -23,8 +24,8 @@ ENVIRONMENT = "ZOO_CATALOG"  # paths, separated as in PATH
 class Catalog(Mapping[str, Card]):
     """Model name → card, in the order of the files. `files` are the catalog files it was read from."""
 
-    def __init__(self, cards: dict[str, Card], files: tuple[Path, ...] = ()) -> None:
-        self._cards = cards
+    def __init__(self, cards: Mapping[str, Card | Reader], files: tuple[Path, ...] = ()) -> None:
+        self._cards = dict(cards)
         self.files = files
 
     def __getitem__(self, name: str) -> Card:
@@ -32,6 +33,8 @@ class Catalog(Mapping[str, Card]):
         card = self._cards.get(name)
         if card is None:
             raise UsageError(f"there is no model {name!r} in the catalog", hint=self._suggestion(name))
+        if not isinstance(card, Card):
+            card = self._cards[name] = card()
         return card
 
     def __contains__(self, name: object) -> bool:
@@ -57,13 +60,15 @@ def load_catalog(files: Iterable[Path | str] = (), *, folder: Path | None = None
     `folder` is where the search for a project's zoo.yaml begins (default: the working folder). Raises UsageError,
     with file and line, where a catalog is not as the schema says, and where a file that was named is not there.
     """
-    paths = [BUILT_IN, *user_catalogs(folder), *(Path(file) for file in files)]
-    merged = CatalogFile()
+    paths = [*user_catalogs(folder), *(Path(file) for file in files)]
+    cards: dict[str, Card | Reader] = {}
+    readers, contracts = built_in_models()
+    cards.update(readers)
     for path in paths:
-        read = read_catalog_file(_content(path), _shown(path), merged.contracts)
-        merged.contracts.update(read.contracts)
-        merged.cards.update(read.cards)
-    return Catalog(merged.cards, tuple(paths))
+        read = read_catalog_file(_content(path), str(path), contracts)
+        contracts.update(read.contracts)
+        cards.update(read.cards)
+    return Catalog(cards, (BUILT_IN, *paths))
 
 
 def user_catalogs(folder: Path | None = None) -> list[Path]:
@@ -87,8 +92,3 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise UsageError(f"the catalog {path} cannot be read: {error.strerror or error}") from error
-
-
-def _shown(path: Path) -> str:
-    """The name of a catalog in messages: the built-in one by its name, others by their path."""
-    return FILE_NAME + " (built in)" if path == BUILT_IN else str(path)

@@ -20,7 +20,7 @@ class Limits:
     longest_wait: float = 60.0  # a server that asks for more is left for the next place
     redirects: int = 10
     largest: int = 4 << 30  # of a file whose size is not known
-    chunk: int = 1 << 20
+    chunk: int = 256 << 10  # small enough to stay in the processor's cache between receiving, writing and hashing
 
 
 def default_limits() -> Limits:

@@ -2,20 +2,23 @@
 
 The bytes are written to `KEY.part` without a buffer, so what was received is there however the process ends. Beside
 it, `KEY.origin` says which content they are the beginning of. The order of writing keeps the two honest: the part is
-emptied before the origin changes. A second thread reads back what was written and hashes it, so the digest is of
-what the disk holds, and costs the download no time of its own.
+emptied before the origin changes. A second thread hashes what is written, so that it costs the download no time of its
+own; what was there before is read from the disk.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
+import queue
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from zoo.base.files import CHUNK, atomic_file
+from zoo.fetch.power import force_out
+
+AHEAD = 16  # chunks that may wait to be hashed
 
 
 @dataclass(frozen=True)
@@ -24,9 +27,6 @@ class Origin:
 
     url: str
     validator: str = ""
-
-
-SYNC = 32 << 20  # bytes after which the hashing thread has them written out, so that little is left to do at the end
 
 
 class Part:
@@ -40,8 +40,7 @@ class Part:
         self._file = path.open("ab", buffering=0)
         self.size = self._file.tell()
         self.origin = self._read_origin()
-        self._hash = TailHash(path, algorithms, self._file.fileno())
-        self._hash.advance(self.size)
+        self._hash = _Hashing(path, self.size, algorithms)
 
     def _read_origin(self) -> Origin:
         try:
@@ -57,20 +56,19 @@ class Part:
         self.origin = origin
         with atomic_file(self._note) as note:
             note.write(json.dumps(asdict(origin)).encode())
-        self._hash = TailHash(self.path, self.algorithms, self._file.fileno())
+        self._hash = _Hashing(self.path, 0, self.algorithms)
 
     def append(self, chunk: bytes) -> None:
         view = memoryview(chunk)
         while view:
             view = view[self._file.write(view) :]
         self.size += len(chunk)
-        self._hash.advance(self.size)
+        self._hash.update(chunk)
 
     def digests(self) -> dict[str, str]:
-        """Algorithm → digest of everything that is in the part now. It has then also reached the disk."""
-        digests = self._hash.digests()
-        os.fsync(self._file.fileno())
-        return digests
+        """Algorithm → digest of everything that is in the part now; see power.py for when that has reached the disk."""
+        force_out(self._file.fileno())  # while the hashing thread catches up
+        return self._hash.digests()
 
     def is_unchanged(self) -> bool:
         """True where the file on disk still is as long as what was hashed."""
@@ -88,59 +86,55 @@ class Part:
         self._note.unlink(missing_ok=True)
 
 
-class TailHash:
-    """Hashes a file that grows, in a thread that follows the writer; `descriptor` is the writer's, to be synced."""
+class _Hashing:
+    """Hashes the first `size` bytes of a file, and then what it is told was appended, in a thread of its own."""
 
-    def __init__(self, path: Path, algorithms: tuple[str, ...], descriptor: int) -> None:
-        self._hashes = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
-        self._path = path
-        self._descriptor = descriptor
-        self._written = 0
-        self._ended = False
+    def __init__(self, path: Path, size: int, algorithms: tuple[str, ...]) -> None:
+        self._hashes = [hashlib.new(name, usedforsecurity=False) for name in algorithms]
+        self._algorithms = algorithms
+        self._chunks: queue.Queue[bytes | None] = queue.Queue(AHEAD)
+        self._stopped = False
         self._error: OSError | None = None
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(path, size), daemon=True)
         self._thread.start()
 
-    def advance(self, written: int) -> None:
-        """The first `written` bytes of the file are there."""
-        with self._changed:
-            self._written = written
-            self._changed.notify()
+    def update(self, chunk: bytes) -> None:
+        """These bytes come next; waits where the hashing lies too far behind."""
+        self._chunks.put(chunk)
 
     def digests(self) -> dict[str, str]:
-        self.stop(finish=True)
+        self._end()
         if self._error:
             raise self._error
-        return {name: value.hexdigest() for name, value in self._hashes.items()}
+        return {name: value.hexdigest() for name, value in zip(self._algorithms, self._hashes, strict=True)}
 
-    def stop(self, *, finish: bool = False) -> None:
-        """End the thread; with `finish`, when it has caught up."""
-        with self._changed:
-            self._ended = True
-            self._written = self._written if finish else 0
-            self._changed.notify()
-        self._thread.join()
+    def stop(self) -> None:
+        """End the thread without a result."""
+        self._stopped = True
+        self._end()
 
-    def _follow(self) -> None:
+    def _end(self) -> None:
+        if self._thread.is_alive():
+            self._chunks.put(None)
+            self._thread.join()
+
+    def _run(self, path: Path, size: int) -> None:
         try:
-            with self._path.open("rb", buffering=0) as file:
-                done = 0
-                while (available := self._wait_beyond(done)) > done:
-                    chunk = file.read(min(CHUNK, available - done))
-                    if not chunk:
-                        raise OSError(f"{self._path} became shorter while it was written")
-                    for value in self._hashes.values():
-                        value.update(chunk)
-                    done += len(chunk)
-                    if done // SYNC > (done - len(chunk)) // SYNC:
-                        os.fsync(self._descriptor)
+            self._read(path, size)
         except OSError as error:
             self._error = error
+        while (chunk := self._chunks.get()) is not None:
+            self._add(chunk)
 
-    def _wait_beyond(self, done: int) -> int:
-        """The number of bytes that are there: more than `done`, except at the end."""
-        with self._changed:
-            while self._written <= done and not self._ended:
-                self._changed.wait()
-            return self._written
+    def _read(self, path: Path, size: int) -> None:
+        with path.open("rb", buffering=0) as file:
+            while size and not self._stopped:
+                chunk = file.read(min(CHUNK, size))
+                if not chunk:
+                    raise OSError(f"{path} became shorter while it was read")
+                self._add(chunk)
+                size -= len(chunk)
+
+    def _add(self, chunk: bytes) -> None:
+        for value in self._hashes:
+            value.update(chunk)

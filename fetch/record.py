@@ -1,7 +1,8 @@
 """What was fetched, written down: which file of a model has which content, and how it looked when it was checked.
 
-While a file still looks the same (size, times, identity on disk), it need not be hashed again, and a fetch of what is
-there takes no time. As soon as it looks different it is hashed, and only believed if the content is the same.
+While a file still looks the same (size, times, identity on disk, no boot between), it need not be hashed again, and a
+fetch of what is there takes no time. As soon as it looks different it is hashed, and only believed if the content is
+the same.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from zoo.base.files import atomic_file
 from zoo.catalog.store import Store
 from zoo.fetch.hashing import digests_of
+from zoo.fetch.power import boot_identity
 
 SCHEMA = 1
 
@@ -34,7 +36,7 @@ class Kept:
     archive: str = ""
     spec: str = ""
     url: str = ""
-    stamp: tuple[int, ...] = field(default=())
+    stamp: tuple[int | str, ...] = ()
 
     def is_intact(self, folder: Path) -> bool:
         """True where the file is there and looks as it did, or at least still has the same content."""
@@ -50,10 +52,11 @@ class Kept:
         return dataclasses.replace(self, stamp=stamp_of(folder / self.name))
 
 
-def stamp_of(path: Path) -> tuple[int, ...]:
-    """How a file looks from outside. Writing to it changes this, even where somebody sets its time back."""
+def stamp_of(path: Path) -> tuple[int | str, ...]:
+    """How a file looks from outside. Writing to it changes this, even where somebody sets its time back; so does a
+    boot, after which bytes may be missing."""
     status = path.stat()
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino, boot_identity())
 
 
 def read_record(store: Store, name: str) -> tuple[Kept, ...]:

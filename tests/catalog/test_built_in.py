@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from zoo.catalog import Card, CardFile, Catalog, load_catalog
+from zoo.catalog.built_in import PATH, SHOWN
+from zoo.catalog.schema import read_catalog_file
+from zoo.fetch.hashing import digests_of
 from zoo.fetch.local import PACKAGE
 
 Row = dict[str, str]
@@ -43,6 +46,13 @@ def repository_files(data: Path) -> dict[str, Row]:
             f"https://raw.githubusercontent.com/{row['repo']}/{row['commit']}/{row['path']}": row
             for row in csv.DictReader(file)
         }
+
+
+def test_reading_model_by_model_is_reading_the_whole(catalog: Catalog) -> None:
+    """The same cards, in the same order, with the same lines."""
+    whole = read_catalog_file(PATH.read_bytes(), SHOWN, {}).cards
+    assert list(whole) == list(catalog)
+    assert all(whole[name] == catalog[name] for name in whole)
 
 
 def main_file(card: Card) -> CardFile:
@@ -172,8 +182,6 @@ def test_no_model_of_the_tf2_zoo_is_pinned(catalog: Catalog) -> None:
 
 def test_shipped_files_are_what_the_catalog_says(catalog: Catalog) -> None:
     """The hash of a file inside the package is the hash of that file."""
-    from zoo.fetch.hashing import digests_of
-
     for card in catalog.values():
         for file in card.files:
             for url in file.urls:

@@ -9,7 +9,8 @@ import pytest
 from tests.catalog.test_schema import HEAD, MODEL
 from zoo.base.errors import UsageError
 from zoo.catalog import Store, load_catalog
-from zoo.catalog.load import BUILT_IN, project_catalog
+from zoo.catalog.built_in import PATH as BUILT_IN
+from zoo.catalog.load import project_catalog
 from zoo.catalog.select import select
 
 

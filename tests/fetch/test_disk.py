@@ -18,6 +18,7 @@ from tests.fetch.making import Fetching, a_card, a_file, sha256
 from tests.fetch.server import content
 from zoo.base.errors import FetchError
 from zoo.catalog.store import Store
+from zoo.fetch import power, record
 from zoo.fetch.part import Part
 
 BODY = random.Random(3).randbytes(200_000)
@@ -89,6 +90,39 @@ def test_a_file_that_only_looks_different_is_not_fetched_again(served: Served, f
     fetching(card)
     assert len(served.script.requests) == 1
     assert not fetching.told("damaged")
+
+
+@pytest.mark.parametrize("lost", [False, True])
+def test_after_another_boot_files_are_hashed_again(
+    served: Served, fetching: Fetching, monkeypatch: pytest.MonkeyPatch, lost: bool
+) -> None:
+    """A power failure lost what had not reached the disk, and left the file as long as it was."""
+    served.script.on("/m.weights", content(BODY))
+    card = a_card(a_file(BODY, served.url()))
+    path = fetching(card).path("weights")
+    stamp = record.stamp_of(path)
+    if lost:
+        damage(path)
+        text = fetching.store.record("model").read_text()
+        for before, now in zip(stamp[:-1], record.stamp_of(path), strict=False):
+            text = text.replace(str(before), str(now))  # nothing but the boot tells
+        fetching.store.record("model").write_text(text)
+        assert fetching(card).path("weights").read_bytes() != BODY
+    monkeypatch.setattr(record, "boot_identity", lambda: "another")
+    assert fetching(card).path("weights").read_bytes() == BODY
+    assert len(served.script.requests) == 1 + lost
+    assert fetching(card).path("weights").read_bytes() == BODY
+
+
+def test_bytes_are_forced_out_where_boots_cannot_be_told_apart(
+    served: Served, fetching: Fetching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forced: list[int] = []
+    monkeypatch.setattr(power, "boot_identity", lambda: "")
+    monkeypatch.setattr(os, "fsync", lambda descriptor: forced.append(os.fstat(descriptor).st_size))
+    served.script.on("/m.weights", content(BODY))
+    fetching(a_card(a_file(BODY, served.url())))
+    assert forced == [len(BODY)]
 
 
 def test_a_damaged_record_is_made_again_without_a_download(served: Served, fetching: Fetching) -> None:
