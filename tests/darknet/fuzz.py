@@ -202,7 +202,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="one case of the cfgs")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    memory = Path("/dev/shm")  # a disk would take most of the time
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
         if options.only is not None:
             print(fuzz_cfgs(Path(folder), options.seed, range(options.only, options.only + 1), every=1))
             return
