@@ -72,8 +72,17 @@ _register_tables()
 
 @elementwise("Div", since=7)
 def div(_: Call, a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
-    """Integers divide towards zero, as in C."""
-    return tf.truncatediv(a, b) if a.dtype.is_integer else tf.divide(a, b)
+    """Integers divide towards zero, as in C.
+
+    Coordinates (numbers and vectors) are divided truly: TensorFlow turns a division by a constant into a product with
+    its reciprocal, which moves the samples of a resize; it leaves `divide_no_nan` alone.
+    """
+    if a.dtype.is_integer:
+        return tf.truncatediv(a, b)
+    divisor = tf.get_static_value(b)
+    if len(a.shape) <= 1 and divisor is not None and np.all(divisor):
+        return tf.math.divide_no_nan(a, b)
+    return tf.divide(a, b)
 
 
 @elementwise("Mod")

@@ -153,6 +153,22 @@ def test_shape_arithmetic_stays_numbers_beside_a_dynamic_batch() -> None:
     assert module.concrete.outputs[0].shape[2] == 12
 
 
+def test_coordinates_are_divided_as_onnx_does() -> None:
+    """places · (size / 300) for each size: the product with 1/300 differs in the last bit for many."""
+    nodes = [
+        node("Shape", ["x"], ["shape"]),
+        node("Cast", ["shape"], ["size"], to=1),
+        node("Div", ["size", "count"], ["step"]),
+        node("Mul", ["places", "step"], ["y"]),
+    ]
+    weights = {"count": np.array(300, np.float32), "places": np.arange(300, dtype=np.float32)}
+    made = model(nodes, {"x": ("n",)}, ["y"], weights)
+    module = module_from_onnx(made)
+    for size in (333, 480, 500, 640):
+        x = np.zeros(size, np.float32)
+        assert np.array_equal(module(x)[0].numpy(), runtime(made, x)[0])
+
+
 def test_loop_and_if_run_as_tensorflow_control_flow() -> None:
     body = helper.make_graph(
         [
