@@ -7,7 +7,6 @@ attribute of an ONNX file cannot turn into code. A variable is written `$12` unt
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+UNQUOTED = frozenset(map(chr, range(32, 127))) - set('"\\$')
 VARIABLE = re.compile(r"\$(\d+)")
 
 
@@ -79,7 +79,7 @@ def _shortest(value: np.generic) -> Any:
 
 def quoted(text: str) -> str:
     """A string literal in double quotes and plain ASCII, whatever `text` holds; without `$` (see `VARIABLE`)."""
-    return json.dumps(text.encode("utf-8", "replace").decode()).replace("$", "\\u0024")
+    return '"' + "".join(c if c in UNQUOTED else f"\\U{ord(c):08x}" for c in text) + '"'
 
 
 def call(function: str, *arguments: Any, **named: Any) -> Code:

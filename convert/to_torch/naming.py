@@ -145,7 +145,7 @@ class Counts:
                 previous = None
                 continue
             here = Counter(VARIABLE.findall(statement.value))
-            self.uses += here
+            self.uses.update(here)
             self.stores.update(target[1:] for target in statement.targets)
             if previous is not None and len(previous.targets) == 1:
                 number = previous.targets[0][1:]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import reduce
 
 import numpy as np
@@ -188,7 +189,10 @@ def cast_like(use: Use) -> Code:
 
 @operator("Einsum", since=12)
 def einsum(use: Use) -> Code:
-    return call("torch.einsum", use.attribute("equation"), *use.tensors())
+    equation = use.attribute("equation")
+    if not re.fullmatch(r"[A-Za-z.,> -]*", equation):
+        use.refuse("its equation has characters that no equation has")
+    return call("torch.einsum", equation, *use.tensors())
 
 
 @operator("MatMul")
