@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from zoo.fetch.limits import Limits
 QUICK = Limits(connect_timeout=2.0, read_timeout=0.3, tries=3, backoff=0.01, longest_wait=1.0, chunk=1 << 14)
 
 
+@cache
 def sha256(body: bytes) -> str:
     return hashlib.sha256(body).hexdigest()
 
