@@ -69,7 +69,9 @@ def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=2)
     area = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b)]
-    return shared / np.maximum(area[0][:, None] + area[1][None] - shared, 1e-12)
+    union: np.ndarray = np.maximum(area[0][:, None] + area[1][None] - shared, 1e-12)
+    result: np.ndarray = shared / union
+    return result
 
 
 def matched(wanted: dict[str, Any], found: dict[str, Any], image: int) -> tuple[int, int]:

@@ -78,17 +78,15 @@ def strings(folder: Path) -> Path:
 
 
 def without_variables(folder: Path) -> Path:
-    class Model(tf.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.weight = tf.Variable([1.0, 2.0, 3.0])
+    model = tf.Module()
+    model.weight = tf.Variable([1.0, 2.0, 3.0])
 
-        @tf.function(input_signature=[tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")])
-        def __call__(self, input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
-            return {"detection_scores": tf.cast(input_tensor, tf.float32) * self.weight}
+    def serve(input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {"detection_scores": tf.cast(input_tensor, tf.float32) * model.weight}
 
-    model = Model()
-    tf.saved_model.save(model, str(folder / "saved"), signatures=model.__call__)
+    signature = [tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")]
+    model.serve = tf.function(serve, input_signature=signature)
+    tf.saved_model.save(model, str(folder / "saved"), signatures=model.serve)
     for file in (folder / "saved" / "variables").iterdir():
         file.unlink()
     return folder / "saved"

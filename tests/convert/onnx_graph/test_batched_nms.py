@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
+
 from zoo.convert.onnx_graph.build import GraphBuilder
 from zoo.convert.onnx_graph.rewrite.batched_nms import Field, NmsInputs, NmsParameters, batched_nms
 
@@ -21,7 +22,8 @@ def iou(box: np.ndarray, others: np.ndarray) -> np.ndarray:
     low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
     shared = np.prod(np.maximum(high - low, 0), axis=1)
     areas = np.prod(others[:, 2:] - others[:, :2], axis=1)
-    return shared / (np.prod(box[2:] - box[:2]) + areas - shared)
+    result: np.ndarray = shared / (np.prod(box[2:] - box[:2]) + areas - shared)
+    return result
 
 
 def suppressed(boxes: np.ndarray, scores: np.ndarray, p: NmsParameters) -> list[int]:
@@ -102,7 +104,7 @@ def test_it_gives_what_the_api_gives_in_its_order(p: NmsParameters, seed: int) -
         wanted = expected(given["boxes"][image], given["scores"][image], given["window"][image], p)
         count = len(wanted)
         assert result["count"][image] == count
-        assert np.array_equal(result["scores"][image, :count], np.float32([entry[1] for entry in wanted]))
+        assert np.array_equal(result["scores"][image, :count], np.array([entry[1] for entry in wanted], np.float32))
         assert np.array_equal(result["classes"][image, :count], [entry[2] for entry in wanted])
         assert np.allclose(result["boxes"][image, :count], [entry[0] for entry in wanted], atol=1e-6)
         assert np.array_equal(result["field0"][image, :count], given["table"][image, [entry[3] for entry in wanted]])
@@ -116,4 +118,4 @@ def test_only_valid_boxes_take_part() -> None:
     result = run(cut, PARAMETERS)
     wanted = expected(given["boxes"][0, :30], given["scores"][0, :30], WINDOW[0], PARAMETERS)
     assert result["count"].tolist() == [len(wanted), 0]
-    assert np.array_equal(result["scores"][0, : len(wanted)], np.float32([entry[1] for entry in wanted]))
+    assert np.array_equal(result["scores"][0, : len(wanted)], np.array([entry[1] for entry in wanted], np.float32))
