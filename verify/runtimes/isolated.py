@@ -60,11 +60,13 @@ class IsolatedRunner:
         return memory
 
     def close(self) -> None:
-        """End the child: it ends by itself when its input ends."""
-        self._child.communicate(timeout=TIMEOUT) if self._child.poll() is None else self._child.wait()
-        for stream in (self._child.stdin, self._child.stdout, self._log):
-            if stream:
-                stream.close()
+        """End the child: it ends by itself when its input ends, and is killed where it takes too long over that."""
+        try:
+            self._child.communicate(timeout=TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.communicate()
+        self._log.close()
 
     def _ask(self, request: dict[str, Any], tensors: Tensors | None = None) -> tuple[dict[str, Any], dict[str, Array]]:
         assert self._child.stdin
@@ -80,7 +82,7 @@ class IsolatedRunner:
 
     def _obituary(self) -> str:
         """How the child ended, with the last line it wrote."""
-        code = self._child.wait(TIMEOUT)
+        code = self._child.wait()  # its output has ended, so it ends
         how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").strip().splitlines()
