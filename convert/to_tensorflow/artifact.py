@@ -70,7 +70,7 @@ def onnx_to_tensorflow(
     module = module_of(graph, options.layout)
     with atomic_folder(out) as folder:
         written = write_saved_model(module, folder / SAVED_MODEL, *names)
-        files = [_record(path, folder) for path in written]
+        files = [record_of(path, folder) for path in written]
         notes = []
         if options.tflite:
             fixed = module_of(with_fixed_batch(graph), options.layout)
@@ -106,7 +106,8 @@ def versions() -> dict[str, str]:
     }
 
 
-def _record(path: Path, folder: Path) -> FileRecord:
+def record_of(path: Path, folder: Path) -> FileRecord:
+    """A SavedModel's file, by its path inside the artifact."""
     role = "model" if path.name == GRAPH_FILE else "weights"
     return FileRecord.of(path, role, path.relative_to(folder).as_posix())
 

@@ -44,9 +44,13 @@ def write_saved_model(module: GraphModule, folder: Path, inputs: Sequence[str], 
     exported = tf.Module()
     exported.weights = module.weights
     exported.__call__ = tf.function(call, input_signature=module.specs, autograph=False)
-    signatures = {"serving_default": serving_function(module, inputs, outputs)}
+    return save(exported, serving_function(module, inputs, outputs), folder)
+
+
+def save(exported: tf.Module, signature: Any, folder: Path) -> list[Path]:
+    """Write `exported` with its `serving_default`; the files, sorted."""
     with quietly():
-        tf.saved_model.save(exported, str(folder), signatures=signatures)
+        tf.saved_model.save(exported, str(folder), signatures={"serving_default": signature})
     (folder / FINGERPRINT).unlink(missing_ok=True)
     _without_counters(folder / GRAPH_FILE)
     return sorted(path for path in folder.rglob("*") if path.is_file())
