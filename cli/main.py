@@ -63,7 +63,7 @@ def zoo() -> None:
 def main() -> NoReturn:
     """Run the command line; exit with the code of the error that ended it (130 when interrupted)."""
     try:
-        result = zoo.main(standalone_mode=False)
+        result = zoo.main(prog_name="zoo", standalone_mode=False)
         code = result if isinstance(result, int) else 0
         sys.stdout.flush()
     except (click.exceptions.Abort, KeyboardInterrupt):

@@ -102,7 +102,7 @@ def _inferred(model: onnx.ModelProto, source: str) -> onnx.ModelProto:
     light = onnx.ModelProto(ir_version=model.ir_version, opset_import=model.opset_import)
     for name in ("node", "input", "output", "value_info"):
         getattr(light.graph, name).extend(getattr(model.graph, name))
-    light.graph.name = model.graph.name
+    light.graph.name = "graph"  # the model's own is shown nowhere, and need not be text
     for tensor in model.graph.initializer:
         if tensor.ByteSize() > BIG or tensor.data_location == TensorProto.EXTERNAL:
             stub = TensorProto(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)

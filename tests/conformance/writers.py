@@ -40,18 +40,22 @@ def run_onnxruntime(model: onnx.ModelProto, inputs: list[np.ndarray]) -> list[np
     return outputs
 
 
+# Operators that the reader turns into initializers before a writer sees them.
+READ = ("Constant",)
+
+
 def torch_operators() -> set[str]:
     from zoo.convert.to_torch import operators  # noqa: F401  (importing it fills the table)
     from zoo.convert.to_torch.table import TABLE
 
-    return set(TABLE)
+    return {*TABLE, *READ}
 
 
 def tensorflow_operators() -> set[str]:
     from zoo.convert.to_tensorflow import module  # noqa: F401  (importing it fills the table)
     from zoo.convert.to_tensorflow.operators.table import TABLE
 
-    return set(TABLE)
+    return {*TABLE, *READ}
 
 
 # Target → how a case runs on it, and the operators that its table has (None: no table, all count).

@@ -152,7 +152,7 @@ def wait_for(condition: object, seconds: float = 10.0) -> None:
 
 def test_an_interrupt_keeps_the_part_and_exits_with_130(served: Served, tmp_path: Path) -> None:
     """Ctrl-C on the command line, in the middle of a download, with a server that has stopped sending."""
-    served.script.on("/m.weights", stall(BODY, 1_000_000, 10))
+    served.script.on("/m.weights", stall(BODY, 1_000_000, 60))
     catalog = tmp_path / "mine.yaml"
     catalog.write_text(one_model(a_card(a_file(BODY, served.url()))))
     command = [
@@ -169,11 +169,12 @@ def test_an_interrupt_keeps_the_part_and_exits_with_130(served: Served, tmp_path
         command, env={**os.environ, "ZOO_HOME": str(fetching.store.root)}, stderr=subprocess.PIPE, text=True
     )
     wait_for(lambda: check_store(fetching, BODY) == 1_000_000, 30)
-    began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=10)
+    try:
+        _, told = process.communicate(timeout=30)  # it does not wait for the server, which would take 60 s
+    finally:
+        process.kill()
     assert process.returncode == 130
-    assert time.monotonic() - began < 3
     assert "Traceback" not in told
     assert check_store(fetching, BODY) == 1_000_000
     served.script.on("/m.weights", content(BODY))
