@@ -23,7 +23,12 @@ class Tree:
 
 
 def find_beside(name: str, cfg: Path) -> Path | None:
-    """The file a cfg names: in the current folder, as Darknet finds it, or in the cfg's folder or one above it."""
+    """The file a cfg names: in the current folder, as Darknet finds it, or in the cfg's folder or one above it.
+
+    A cfg is untrusted: it cannot name a file elsewhere.
+    """
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        return None
     for folder in (Path(), cfg.parent, *cfg.resolve().parents):
         if (folder / name).is_file():
             return folder / name

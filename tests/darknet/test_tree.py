@@ -10,7 +10,7 @@ from tests.darknet.toys import write_cfg
 from zoo.base.errors import ConversionError
 from zoo.darknet import read_network
 from zoo.darknet.layers import Softmax
-from zoo.darknet.tree import known_tree, read_tree
+from zoo.darknet.tree import find_beside, known_tree, read_tree
 
 TREE = "animal -1\nthing -1\ncat 0\ndog 0\nfox 0\npug 3\n"
 
@@ -53,3 +53,12 @@ def test_the_hierarchy_of_yolo9000_is_known() -> None:
     assert (len(tree.parents), len(tree.groups)) == (9418, 1846)
     assert all(parent < index for index, parent in enumerate(tree.parents))
     assert known_tree("other.tree") is None
+
+
+def test_a_cfg_cannot_name_a_file_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "secret").write_text("root -1\n")
+    cfg = tmp_path / "models" / "net.cfg"
+    assert find_beside("../secret", cfg) is None
+    assert find_beside(str(tmp_path / "secret"), cfg) is None
+    assert find_beside("secret", cfg) == tmp_path / "secret"

@@ -72,7 +72,7 @@ def test_convolutions_take_tensorflows_own_forms(
 def test_an_activation_after_a_sum_survives_tensorflows_fusion(kind: str, is_first: bool) -> None:
     """Convolution, bias, sum and activation become one kernel: its leaky ReLU had another slope."""
     terms = ["c", "r"] if is_first else ["r", "c"]
-    attributes = {"alpha": 0.1} if kind == "LeakyRelu" else {}
+    attributes: dict[str, Any] = {"alpha": 0.1} if kind == "LeakyRelu" else {}
     nodes = [
         node("Conv", ["x", "w", "b"], ["c"], pads=[1, 1, 1, 1]),
         node("Conv", ["x", "v"], ["r"]),
