@@ -10,7 +10,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 ROOMS := $(patsubst %/__init__.py,%,$(wildcard */__init__.py))
 INSTALL := $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install demo test test-fast check conformance wheel-test bench clean
+.PHONY: help install demo test check conformance wheel-test clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
