@@ -155,10 +155,12 @@ def test_an_interrupt_keeps_the_part_and_exits_with_130(served: Served, tmp_path
     served.script.on("/m.weights", stall(BODY, 1_000_000, 60))
     catalog = tmp_path / "mine.yaml"
     catalog.write_text(one_model(a_card(a_file(BODY, served.url()))))
+    # A runner in the background of a shell has SIGINT ignored, and so would its children.
+    listening = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     command = [
         sys.executable,
         "-c",
-        "from zoo.cli.main import main; main()",
+        f"{listening}; from zoo.cli.main import main; main()",
         "fetch",
         "model",
         "--catalog",
