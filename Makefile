@@ -39,7 +39,7 @@ wheel-test: .venv/.everything  ## build the wheel and run the suite against it, 
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > build/wheel/environment.pth
 	cp build/wheel/environment.pth "$$(build/wheel-venv/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")"
 	build/wheel-venv/bin/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
-	build/wheel-venv/bin/python -m pytest -q
+	build/wheel-venv/bin/python -m pytest -n 2 --dist worksteal -q
 
 clean:           ## remove everything that make made
 	rm -rf .venv build zoo-demo *.egg-info .mypy_cache .pytest_cache .ruff_cache
