@@ -35,7 +35,7 @@ conformance: .venv/.everything  ## ONNX's own node tests through the writers; wr
 wheel-test: .venv/.everything  ## build the wheel and run the suite against it, in an environment of its own
 	rm -rf build/wheel build/wheel-venv
 	$(PIP) wheel --quiet --no-deps --wheel-dir build/wheel .
-	$(PYTHON) -m venv --system-site-packages build/wheel-venv
+	$(PYTHON) -m venv build/wheel-venv
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > build/wheel/environment.pth
 	cp build/wheel/environment.pth "$$(build/wheel-venv/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")"
 	build/wheel-venv/bin/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
