@@ -10,7 +10,7 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 ROOMS := $(patsubst %/__init__.py,%,$(wildcard */__init__.py))
 INSTALL := $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install demo test check conformance wheel-test clean
+.PHONY: help install demo test check conformance mutations wheel-test clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -31,6 +31,9 @@ check: .venv/.everything  ## formatting, lint, strict types
 
 conformance: .venv/.everything  ## ONNX's own node tests through the writers; writes docs/conformance.md
 	$(BIN)/python -m tests.conformance.scoreboard
+
+mutations: .venv/.everything  ## break a model in every known way: each must be caught
+	$(BIN)/python -m pytest -q tests/mutations
 
 wheel-test: .venv/.everything  ## build the wheel and run the suite against it, in an environment of its own
 	rm -rf build/wheel build/wheel-venv
