@@ -24,12 +24,17 @@ from zoo.convert.to_torch.writer import write_program
 
 SOURCE, WEIGHTS, EXPORTED = "model.py", "model.safetensors", "model.pt2"
 
+SIZE_DEPENDENT = {"pad_same", "same_pads"}  # functions of a program whose sizes torch.export cannot follow
+
 
 @dataclass(frozen=True)
 class TorchOptions:
-    """`export`: write model.pt2 as well."""
+    """`export`: write model.pt2 as well. `size`: the height and width to which model.pt2 is fixed where they cannot
+    stay dynamic: a padding that follows the size, in every layer, is more than torch.export's symbols can carry.
+    """
 
     export: bool = True
+    size: tuple[int, int] = (480, 640)
 
 
 def onnx_to_torch(
@@ -59,7 +64,8 @@ def onnx_to_torch(
         weights = write_safetensors(folder / WEIGHTS, program.state(), "weights")
         exported = Exported(reason="not asked for")
         if options.export:
-            exported = export(module_from_file(folder / SOURCE, WEIGHTS), graph, folder / EXPORTED)
+            size = options.size if SIZE_DEPENDENT & program.helpers else None
+            exported = export(module_from_file(folder / SOURCE, WEIGHTS), graph, folder / EXPORTED, size)
         artifact = Artifact(
             folder=out,
             name=name,

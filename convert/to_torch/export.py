@@ -32,12 +32,15 @@ class Exported:
     fixed: tuple[str, ...] = ()
 
 
-def export(module: nn.Module, graph: Graph, path: Path) -> Exported:
-    """Export `module`, written from `graph`, to the file `path`. Nothing is written where it cannot be exported."""
+def export(module: nn.Module, graph: Graph, path: Path, size: tuple[int, int] | None) -> Exported:
+    """Export `module`, written from `graph`, to the file `path`. Nothing is written where it cannot be exported.
+
+    With `size` (height, width) only the first dimension of each input, the batch, stays dynamic.
+    """
     import torch
 
     try:
-        arguments, dynamic = _arguments(graph)
+        arguments, dynamic = _arguments(graph, size)
         with _quiet(), torch.no_grad():
             _own_storage(module)
             program = torch.export.export(module, arguments, dynamic_shapes=dynamic, strict=False)
@@ -67,25 +70,28 @@ def _quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _arguments(graph: Graph) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:
+def _arguments(graph: Graph, size: tuple[int, int] | None) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:
     """Example inputs, and which of their sizes are dynamic. Equal names of sizes get equal numbers."""
     from torch.export import Dim
 
-    numbers: dict[str, int] = {}
+    numbers: dict[str | int, int] = {}
+    given = iter(size or ())
     arguments, dynamic = [], []
     for value in graph.inputs:
         if value.shape is None or value.dtype is None:
             raise ValueError(f"the shape of the input {value.name!r} is unknown")
-        shape = [
-            size if isinstance(size, int) else _example(axis, size or f"{value.name} {axis}", numbers)
-            for axis, size in enumerate(value.shape)
-        ]
+        shape, open_axes = [], {}
+        for axis, known in enumerate(value.shape):
+            fixed = known if isinstance(known, int) else next(given, None) if axis > 0 else None
+            shape.append(_example(axis, known or f"{value.name} {axis}", numbers) if fixed is None else fixed)
+            if fixed is None:
+                open_axes[axis] = Dim.AUTO
         arguments.append(_example_tensor(value, shape))
-        dynamic.append({axis: Dim.AUTO for axis, size in enumerate(value.shape) if not isinstance(size, int)})
+        dynamic.append(open_axes)
     return tuple(arguments), tuple(dynamic)
 
 
-def _example(axis: int, name: str, numbers: dict[str, int]) -> int:
+def _example(axis: int, name: str | int, numbers: dict[str | int, int]) -> int:
     if name not in numbers:
         numbers[name] = BATCH if axis == 0 else SIZES[len(numbers) % len(SIZES)]
     return numbers[name]

@@ -26,6 +26,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "Div": sizes.divide,
     "Mod": sizes.modulo,
     "Neg": operator.neg,
+    "Not": sizes.negate,
     "Min": sizes.smaller,
     "Max": sizes.larger,
     "Floor": sizes.floor,
@@ -36,7 +37,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "GreaterOrEqual": sizes.compare(">="),
     "Where": sizes.choose,
 }
-COMPARISONS = {"Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
+LOGICAL = {"Not", "Equal", "Less", "LessOrEqual", "Greater", "GreaterOrEqual"}
 REDUCTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "ReduceProd": operator.mul,
     "ReduceSum": operator.add,
@@ -102,7 +103,7 @@ def _arithmetic(use: Use, arrays: list[Array]) -> Host:
     if use.node.op in ("Min", "Max"):
         return Host(np.asarray(reduce(np.frompyfunc(function, 2, 1), arrays), object), use.dtype())
     result = np.asarray(np.frompyfunc(function, len(arrays), 1)(*arrays), object)
-    if use.node.op in COMPARISONS:
+    if use.node.op in LOGICAL:
         return Host(result, np.dtype(np.bool_))
     return Host(result, use.dtype(1 if use.node.op == "Where" else 0))
 
@@ -131,7 +132,7 @@ def _round(use: Use, data: Array) -> Host:
             return float(round(value))
         if not value.positive:
             raise NotOnHost
-        return Sym(use.helper("round_half_even", value), positive=True, is_float=True)
+        return sizes.to_float(Sym(use.helper("round_half_even", value), positive=True))
 
     return Host(np.asarray(np.frompyfunc(apply, 1, 1)(data), object), use.dtype())
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ class Sym:
     level: int = ATOM
     positive: bool = False
     is_float: bool = False
+    as_int: Scalar = None  # the same as an int: of a truth value 0 or 1, of a float that is a whole number
 
     def as_code(self) -> str:
         return self.code
@@ -134,6 +135,8 @@ def _extreme(name: str, function: Any, left: Scalar, right: Scalar) -> Scalar:
     if not _symbolic(left, right):
         return function(left, right)
     positive = is_positive(left) and is_positive(right)
+    if name == "torch.sym_max":
+        positive = is_positive(left) or is_positive(right)
     return Sym(
         Code(f"{name}({literal(left)}, {literal(right)})"), ATOM, positive, is_floating(left) or is_floating(right)
     )
@@ -142,16 +145,20 @@ def _extreme(name: str, function: Any, left: Scalar, right: Scalar) -> Scalar:
 def to_int(value: Scalar) -> Scalar:
     if not isinstance(value, Sym):
         return int(value)
+    if value.as_int is not None:
+        return value.as_int
     if not value.is_float:
         return value
-    is_whole = value.code.startswith(("torch.sym_int(", "round_half_even(")) and value.level == ATOM
-    return Sym(value.code if is_whole else Code(f"torch.sym_int({value.code})"), ATOM, value.positive)
+    return Sym(Code(f"torch.sym_int({value.code})"), ATOM, value.positive)
 
 
 def to_float(value: Scalar) -> Scalar:
     if not isinstance(value, Sym):
         return float(value)
-    return value if value.is_float else Sym(value.code, value.level, value.positive, True)
+    if value.is_float:
+        return value
+    whole = value if value.as_int is None else value.as_int
+    return Sym(whole.code, whole.level, whole.positive, True, whole)
 
 
 def floor(value: Scalar) -> Scalar:
@@ -162,7 +169,7 @@ def floor(value: Scalar) -> Scalar:
         return value
     if not value.positive:
         raise NotOnHost
-    return Sym(Code(f"torch.sym_int({value.code})"), ATOM, True, True)
+    return to_float(Sym(Code(f"torch.sym_int({value.code})"), ATOM, True))
 
 
 def compare(sign: str) -> Callable[[Scalar, Scalar], Scalar]:
@@ -175,9 +182,35 @@ def compare(sign: str) -> Callable[[Scalar, Scalar], Scalar]:
         for value, other in (left, right), (right, left):
             if isinstance(value, Sym) and value.positive and not isinstance(other, Sym) and other < 0:
                 return bool(numeric(0, other) if value is left else numeric(other, 0))
-        return _infix(left, sign, right, LOOSE, positive=True)
+        as_int = _as_int(sign, _whole(left), _whole(right))
+        return replace(_infix(left, sign, right, LOOSE, is_float=False), as_int=as_int)
 
     return apply
+
+
+def _whole(value: Scalar) -> Scalar:
+    """The number as an int where it is whole, else None."""
+    if isinstance(value, Sym):
+        return value.as_int if value.as_int is not None or value.is_float else value
+    return int(value) if float(value).is_integer() else None
+
+
+def _as_int(sign: str, left: Scalar, right: Scalar) -> Scalar:
+    """A comparison of whole numbers as 0 or 1, by arithmetic: torch.export knows no choice between sizes."""
+    if left is None or right is None:
+        return None
+    if sign == "==":
+        return 1 - smaller(larger(left - right, right - left), 1)
+    more = {"<": right - left, "<=": right - left + 1, ">": left - right, ">=": left - right + 1}[sign]
+    return smaller(larger(more, 0), 1)
+
+
+def negate(value: Scalar) -> Scalar:
+    """The logical not."""
+    if not isinstance(value, Sym):
+        return not value
+    as_int = None if value.as_int is None else replace(1 - value.as_int, positive=True)
+    return Sym(Code(f"torch.sym_not({value.code})"), as_int=as_int)
 
 
 def choose(condition: Scalar, yes: Scalar, no: Scalar) -> Scalar:

@@ -79,6 +79,13 @@ class Use:
             return code("({})", number)
         return self.tensor(position) if number is None else literal(number)
 
+    def element(self, position: int) -> Any:
+        """The one element of the input as a number or Sym where it is known or a size, else the tensor."""
+        held = self.held(position)
+        if isinstance(held, np.ndarray):
+            return held.reshape(-1)[0]
+        return held.elements.reshape(-1)[0] if isinstance(held, Host) else self.tensor(position)
+
     def number(self, position: int) -> Any:
         """The one element of the input as a number or Sym; None where it is a tensor or has rank."""
         held = self.held(position)

@@ -16,7 +16,7 @@ from zoo.convert.to_torch.code import VARIABLE, Code, call, code, dtype_code
 from zoo.convert.to_torch.host import on_host
 from zoo.convert.to_torch.naming import Identifiers, drop_unused, node_hint
 from zoo.convert.to_torch.program import Program
-from zoo.convert.to_torch.sizes import Sym
+from zoo.convert.to_torch.sizes import ATOM, Sym, to_float
 from zoo.convert.to_torch.table import entry_for, since_version
 from zoo.convert.to_torch.use import Held, Host, Items, Several, Use
 
@@ -112,12 +112,17 @@ class Writer:
     def _short(self, hint: str, host: Host) -> Host:
         """Sizes whose expressions are long get variables."""
         elements = [
-            Sym(self.program.assign(hint, item.code), positive=item.positive, is_float=item.is_float)
-            if isinstance(item, Sym) and len(item.code) > MAX_EXPRESSION
-            else item
+            self._named_size(hint, item) if isinstance(item, Sym) and len(item.code) > MAX_EXPRESSION else item
             for item in host.elements.reshape(-1)
         ]
         return replace(host, elements=np.array([*elements, None], object)[:-1].reshape(host.elements.shape))
+
+    def _named_size(self, hint: str, size: Sym) -> Sym:
+        if size.as_int is not None and size.is_float:
+            whole: Sym = to_float(self._named_size(hint, size.as_int))
+            return whole
+        as_int = None if size.as_int is None else self._named_size(hint, size.as_int)
+        return Sym(self.program.assign(hint, size.code), ATOM, size.positive, size.is_float, as_int)
 
     def _hint(self, node: Node, output: str) -> str:
         is_result = any(value.name == output for value in self.graph.outputs)

@@ -24,7 +24,7 @@ def overlaps(a: Tensor, b: Tensor) -> Tensor:
 
 
 def suppress(
-    step: Tensor, alive: Tensor, kept: Tensor, corners: Tensor, group: Tensor, groups: Tensor, overlap: float
+    step: Tensor, alive: Tensor, kept: Tensor, corners: Tensor, group: Tensor, groups: Tensor, overlap: float | Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """In every group at once: keep the first box alive, and end those that overlap it too much."""
     place = torch.arange(alive.shape[0], device=alive.device)
@@ -36,7 +36,12 @@ def suppress(
 
 
 def non_max_suppression(
-    boxes: Tensor, scores: Tensor, limit: int, overlap: float, least_score: float | None, is_centre: bool
+    boxes: Tensor,
+    scores: Tensor,
+    limit: int,
+    overlap: float | Tensor,
+    least_score: float | Tensor | None,
+    is_centre: bool,
 ) -> Tensor:
     """Indices (image, class, box) [K, 3] of what is kept of boxes [N, B, 4] with scores [N, C, B], best first.
 
@@ -44,14 +49,13 @@ def non_max_suppression(
     """
     number_of_classes = scores.shape[1]
     flat = scores.flatten(0, 1)
-    found = (flat > least_score if least_score is not None else torch.ones_like(flat, dtype=torch.bool)).nonzero()
-    best_first = flat[found[:, 0], found[:, 1]].argsort(descending=True, stable=True)
-    found = found[best_first]
+    candidates = flat > least_score if least_score is not None else torch.ones_like(flat, dtype=torch.bool)
+    found = candidates.nonzero()[flat[candidates].argsort(descending=True, stable=True)]
     found = found[found[:, 0].argsort(stable=True)]
     group, box = found[:, 0], found[:, 1]
     image = group // number_of_classes
-    corners = corners_of(boxes, is_centre)[image, box]
-    groups = torch.zeros_like(flat[:, 0], dtype=torch.int64)
+    corners = corners_of(boxes, is_centre).flatten(0, 1).index_select(0, image * boxes.shape[1] + box)
+    groups = torch.zeros(flat.shape[0], dtype=torch.int64, device=boxes.device)
     step = torch.zeros((), dtype=torch.int64, device=boxes.device)
     alive = torch.ones_like(group, dtype=torch.bool)
     kept = torch.zeros_like(alive)
@@ -79,7 +83,7 @@ def sample_axis(
     """
     steps = torch.arange(bins, dtype=start.dtype, device=start.device)
     bin_length = (length / bins).unsqueeze(1)
-    position = start.unsqueeze(1) + (steps + (number + 0.5) / samples.unsqueeze(1)) * bin_length
+    position = start.unsqueeze(1) + (steps + (number + 0.5) / samples.clamp(min=1.0).unsqueeze(1)) * bin_length
     inside = (position >= -1) & (position <= size) & (number < samples).unsqueeze(1)
     position = position.clamp(0, size - 1)
     low = position.floor()
@@ -106,7 +110,7 @@ def roi_align(
     lengths = box[:, 2:] - box[:, :2]
     lengths = lengths if is_shifted else lengths.clamp(min=1.0)
     bins = torch.tensor([size[1], size[0]], dtype=x.dtype, device=x.device)
-    samples = torch.full_like(lengths, ratio) if ratio else (lengths / bins).ceil().clamp(min=1.0)
+    samples = torch.full_like(lengths, ratio) if ratio else (lengths / bins).ceil()
     most_x, most_y = (ratio, ratio) if ratio else (int(samples[:, 0].max()), int(samples[:, 1].max()))
     planes = x.permute(1, 0, 2, 3).reshape(channels, n * height * width)
     offset = (image.long() * height).reshape(-1, 1)
@@ -123,7 +127,7 @@ def roi_align(
                     value = planes[:, index] * (wy.unsqueeze(2) * wx.unsqueeze(1))
                     result = torch.maximum(result, value) if take_max else result + value
     if not take_max:
-        result = result / samples.prod(1).reshape(-1, 1, 1)
+        result = result / samples.prod(1).clamp(min=1.0).reshape(-1, 1, 1)
     return result.transpose(0, 1)
 
 

@@ -14,10 +14,9 @@ def shrink(x: Tensor, bias: float, bound: float) -> Tensor:
 
 
 def round_half_even(x: float) -> int:
-    """The nearest whole number of x >= 0, a half going to the even one; torch.export knows no `round`."""
-    up = torch.sym_int(x + 0.5)
-    is_half = up - x == 0.5
-    result: int = torch.sym_ite(is_half, up - up % 2, up)
+    """The nearest whole number of x >= 0, a half going to the even one, by arithmetic that torch.export knows."""
+    is_even = 1 - torch.sym_int(x) % 2
+    result: int = torch.sym_int(x + 0.5 - 1e-9 * is_even)
     return result
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from zoo.convert.to_torch.code import Code, call
 from zoo.convert.to_torch.operators.activation import float32
-from zoo.convert.to_torch.sizes import Sym
 from zoo.convert.to_torch.table import operator
 from zoo.convert.to_torch.use import Use
 
@@ -13,11 +12,10 @@ from zoo.convert.to_torch.use import Use
 def non_max_suppression(use: Use) -> Code:
     """A missing limit of boxes means none at all, in ONNX too; a missing score threshold keeps every box."""
     limit = use.sizes(2)[0] if use.has(2) else 0
-    overlap = use.sizes(3)[0] if use.has(3) else 0.0
-    score = use.sizes(4)[0] if use.has(4) else None
+    overlap = use.element(3) if use.has(3) else 0.0
+    score = use.element(4) if use.has(4) else None
     centre = bool(use.attribute("center_point_box", 0))
-    limits = [value if isinstance(value, Sym) or value is None else float32(value) for value in (overlap, score)]
-    return use.helper("non_max_suppression", use.tensor(0), use.tensor(1), limit, *limits, centre)
+    return use.helper("non_max_suppression", use.tensor(0), use.tensor(1), limit, overlap, score, centre)
 
 
 @operator("RoiAlign", since=10)

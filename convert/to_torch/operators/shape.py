@@ -170,6 +170,8 @@ def tile(use: Use) -> Code:
 @operator("Pad", since=2)
 def pad(use: Use) -> Code:
     mode = use.attribute("mode", "constant")
+    if mode not in ("constant", "reflect", "edge", "wrap"):
+        use.refuse(f"its mode {mode!r} is unknown")
     pads = use.integers(1, "pads")
     rank = use.rank(0)
     axes = [axis % rank for axis in use.sizes(3)] if use.has(3) else list(range(rank))
@@ -181,8 +183,6 @@ def pad(use: Use) -> Code:
     flat = [size for axis in reversed(range(deepest, rank)) for size in around.get(axis, (0, 0))]
     if mode == "constant":
         return call("F.pad", use.tensor(0), tuple(flat), **_fill(use))
-    if mode not in ("reflect", "edge", "wrap"):
-        use.refuse(f"its mode {mode!r} is unknown")
     return use.helper("pad_by_index", use.tensor(0), tuple(flat), mode)
 
 
