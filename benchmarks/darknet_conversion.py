@@ -25,7 +25,7 @@ from pathlib import Path
 from tests.conftest import DATA
 from zoo.convert.from_darknet import DarknetOptions, darknet_to_onnx
 from zoo.convert.from_darknet.model import build
-from zoo.convert.onnx_graph.write import write_model
+from zoo.convert.onnx_graph.write import serialize
 from zoo.darknet import read_network, read_weights
 
 CHILD = """\
@@ -54,7 +54,7 @@ def measure(model: str, folder: Path, rounds: int) -> dict[str, float]:
     cfg, weights = make(model, folder)
     ways: dict[str, Callable[[], object]] = {
         "copy": lambda: shutil.copyfile(weights, folder / "copy"),
-        "conversion": lambda: convert(cfg, weights, folder / "plain"),
+        "conversion": lambda: convert(cfg, weights, folder / "plain.onnx"),
         "with_manifest": lambda: darknet_to_onnx(cfg, weights, folder / "artifact"),
     }
     for way in ways.values():
@@ -95,10 +95,12 @@ def make(model: str, folder: Path) -> tuple[Path, Path]:
     return cfg, weights
 
 
-def convert(cfg: Path, weights: Path, out: Path) -> None:
+def convert(cfg: Path, weights: Path, path: Path) -> None:
     """The conversion itself: cfg and weights → one .onnx file."""
     network = read_network(cfg, weights=weights)
-    write_model(build(network, read_weights(weights, network), DarknetOptions()), out / "model.onnx")
+    model = build(network, read_weights(weights, network), DarknetOptions())
+    with path.open("wb") as file:
+        file.writelines(serialize(model))
 
 
 def child(*arguments: str) -> tuple[float, float]:

@@ -28,20 +28,20 @@ ALIGNMENT = 4096  # of external data, so that it can be mapped
 
 def write_model(model: Model, path: Path, *, limit: int = LIMIT) -> tuple[FileRecord, ...]:
     """Write `path` (and, beyond `limit` bytes, `path`.data); returns the records of the files. Deterministic."""
-    frame = model.frame()
-    graph = frame.graph.SerializeToString(deterministic=True)
-    frame.ClearField("graph")
-    head = frame.SerializeToString(deterministic=True)
-    if len(head) + len(graph) + sum(blob.size + 4096 for blob in model.blobs) <= limit:
-        tensors = [_Tensor.of(blob) for blob in model.blobs]
-        return (_write(path, "model", _inline(head, graph, tensors)),)
+    if sum(blob.size + 4096 for blob in model.blobs) + model.frame().ByteSize() <= limit:
+        return (_write(path, "model", serialize(model)),)
     data = path.with_name(f"{path.name}.data")
-    references, records = [], _write(data, "data", _external(model.blobs))
+    references, record = [], _write(data, "data", _external(model.blobs))
     offset = 0
     for blob in model.blobs:
         references.append(_reference(blob, data.name, offset))
         offset += _padded(blob.size)
-    return (_write(path, "model", _inline(head, graph, references)), records)
+    return (_write(path, "model", _inline(model, references)), record)
+
+
+def serialize(model: Model) -> Iterator[Any]:
+    """The bytes of the model as one file, in pieces that are made one after the other."""
+    return _inline(model, [_Tensor.of(blob) for blob in model.blobs])
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,14 @@ def _reference(blob: Blob, location: str, offset: int) -> _Tensor:
     return _Tensor(tensor.SerializeToString(deterministic=True), None)
 
 
-def _inline(head: bytes, graph: bytes, tensors: list[_Tensor]) -> Iterator[Any]:
+def _inline(model: Model, tensors: list[_Tensor]) -> Iterator[Any]:
     """The bytes of a ModelProto, in pieces."""
+    frame = model.frame()
+    graph = frame.graph.SerializeToString(deterministic=True)
+    frame.ClearField("graph")
     fields = [(_prefix(GRAPH_INITIALIZER, tensor.size), tensor) for tensor in tensors]
     length = len(graph) + sum(len(prefix) + tensor.size for prefix, tensor in fields)
-    yield head + _prefix(MODEL_GRAPH, length) + graph
+    yield frame.SerializeToString(deterministic=True) + _prefix(MODEL_GRAPH, length) + graph
     for prefix, tensor in fields:
         yield prefix + tensor.start
         if tensor.blob:
