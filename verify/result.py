@@ -13,7 +13,16 @@ from zoo.verify.noise import Bounds
 from zoo.verify.tensors import Difference
 from zoo.verify.verdict import FAIL, PASS, Judgement
 
-SCHEMA = 1
+SCHEMA = 2  # raised whenever a field comes, goes or changes its meaning
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """How many values lie between neighbouring `edges`; there is one more edge than there are counts. The first and
+    the last count also hold what lies beyond their edges: no value is left out."""
+
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -33,7 +42,7 @@ class Measurement:
 @dataclass(frozen=True)
 class OutputResult:
     """One output of the model over all samples. `just_passes` is the largest of its `times_floor`; `truth` says
-    whether the reference could have exposed a fault."""
+    whether the reference could have exposed a fault; `errors` counts |found − truth| of all elements on all samples."""
 
     name: str
     judgement: Judgement
@@ -42,6 +51,7 @@ class OutputResult:
     margin: float
     just_passes: float | None
     measurements: tuple[Measurement, ...]
+    errors: Histogram | None = None
 
 
 @dataclass(frozen=True)
@@ -69,8 +79,22 @@ class Unmatched:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """An input as a small picture, with what each side detects on it. `data` is a data URI of a PNG or JPEG; `aspect`
+    is width / height of the network's input, to which the boxes are relative."""
+
+    sample: str
+    batch: int
+    aspect: float
+    data: str
+    reference: tuple[Box, ...]
+    candidate: tuple[Box, ...]
+
+
+@dataclass(frozen=True)
 class DetectionResult:
-    """Detections after non-maximum suppression, matched by class and overlap over all samples."""
+    """Detections after non-maximum suppression, matched by class and overlap over all samples. `pictures` are those
+    worth looking at: real pictures and drawn scenes, and any with a difference, as many as fit."""
 
     judgement: Judgement
     threshold: float
@@ -79,6 +103,7 @@ class DetectionResult:
     lowest_iou: float | None
     largest_score_difference: float | None
     unmatched: tuple[Unmatched, ...]
+    pictures: tuple[Picture, ...] = ()
 
     @property
     def errors(self) -> int:
@@ -100,7 +125,8 @@ class SpeedResult:
     """Seconds for one inference at one batch size. `variation` is standard deviation / mean.
 
     `end_to_end` is the median with copies to and from the device; equal to `median` on the CPU.
-    `memory` is what the process and the device held after the timed run.
+    `memory` is what the process ("host") and the device ("device") held after the timed run, and the most that they
+    held during it ("host_peak", "device_peak"), where that can be told. `latency` counts the runs by their seconds.
     """
 
     batch: int
@@ -115,6 +141,51 @@ class SpeedResult:
     memory: dict[str, int]
     judgement: Judgement
     warnings: tuple[str, ...] = ()
+    latency: Histogram | None = None
+
+
+@dataclass(frozen=True)
+class BatchCost:
+    """What one batch costs: seconds, pictures in a second, and memory as in `SpeedResult`."""
+
+    batch: int
+    median: Interval
+    fps: float
+    memory: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """This candidate timed in turns with another program for the same model. `speedup` is the other's time / this
+    one's; `chance` is how far from 1 the same comparison of a model with itself came. `differs` is the verdict."""
+
+    other: str
+    batch: int
+    rounds: int
+    speedup: Interval
+    chance: float
+    differs: bool
+
+
+@dataclass(frozen=True)
+class Gate:
+    """A condition that the user set beside the tolerance, e.g. "fps>=30", and whether it is met."""
+
+    name: str
+    judgement: Judgement
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """One layer of candidate and reference side by side, on one sample. `index`, `line` and `node` as in
+    `Departure`; `times_floor` is by the layer's own noise, None where no margin would do."""
+
+    index: int
+    type: str
+    line: int
+    node: str
+    max: float
+    times_floor: float | None
 
 
 @dataclass(frozen=True)
@@ -143,7 +214,11 @@ class Device:
 
 @dataclass(frozen=True)
 class Report:
-    """The verdict on one artifact on one device at one precision, with everything it rests on."""
+    """The verdict on one artifact on one device at one precision, with everything it rests on.
+
+    `scaling` is what larger batches cost; `compared` the speed beside other formats; `layers` what a bisection saw;
+    `labels` the names of the classes.
+    """
 
     name: str
     format: str
@@ -158,7 +233,12 @@ class Report:
     outputs: tuple[OutputResult, ...] = ()
     detections: DetectionResult | None = None
     speed: SpeedResult | None = None
+    scaling: tuple[BatchCost, ...] = ()
+    compared: tuple[Compared, ...] = ()
+    gates: tuple[Gate, ...] = ()
     departure: Departure | None = None
+    layers: tuple[LayerResult, ...] = ()
+    labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
 

@@ -71,8 +71,8 @@ def test_json_obeys_the_schema_and_comes_back_equal(reports: list[Report], tmp_p
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"{}", b'{"kind": "zoo verify", "schema": 99, "reports": []}', b'{"kind": "zoo verify", "schema": 1}',
-     b'{"kind": "zoo verify", "schema": 1, "reports": [{"name": "x"}]}', b"<html>"],
+    [b"", b"[]", b"{}", b'{"kind": "zoo verify", "schema": 99, "reports": []}', b'{"kind": "zoo verify", "schema": 2}',
+     b'{"kind": "zoo verify", "schema": 2, "reports": [{"name": "x"}]}', b"<html>"],
 )  # fmt: skip
 def test_what_is_no_saved_result_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
