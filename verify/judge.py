@@ -45,4 +45,4 @@ def _again(output: OutputResult, margin: float | None, tolerance: float | None) 
         )
         for one in output.measurements
     ]
-    return over_measurements(output.name, measurements, output.truth, floor, factor)
+    return over_measurements(output.name, measurements, output.truth, floor, factor, output.errors)

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from zoo.base.artifact import Artifact, TensorSpec
+from zoo.verify.histograms import error_histogram
 from zoo.verify.inputs import Sample, as_inputs, stack
 from zoo.verify.noise import Bounds, judge_difference, judge_truth, noise_floor, times_floor
-from zoo.verify.result import Measurement, OutputResult
+from zoo.verify.result import Histogram, Measurement, OutputResult
 from zoo.verify.runtimes.protocol import Array, Runner
 from zoo.verify.tensors import compare
 from zoo.verify.truth import Observation
@@ -93,11 +94,19 @@ def judge_output(name: str, evidence: Evidence) -> OutputResult:
         times = times_floor(difference, floor)
         measurements.append(Measurement(evidence.samples[run.sample].name, run.batch, difference, times, judgement))
     truth = judge_truth([seen.truth[name] for seen in evidence.observations], floor.times(margin))
-    return over_measurements(name, measurements, truth, floor, margin)
+    errors = error_histogram(
+        (run.outputs[name], evidence.observations[run.sample].truth[name]) for run in evidence.runs
+    )
+    return over_measurements(name, measurements, truth, floor, margin, errors)
 
 
 def over_measurements(
-    name: str, measurements: Sequence[Measurement], truth: Judgement, floor: Bounds, margin: float
+    name: str,
+    measurements: Sequence[Measurement],
+    truth: Judgement,
+    floor: Bounds,
+    margin: float,
+    errors: Histogram | None = None,
 ) -> OutputResult:
     """The verdict on an output from its measurements and from what its truth could prove."""
     named = [
@@ -109,7 +118,7 @@ def over_measurements(
     times = [m.times_floor for m in measurements]
     known = [value for value in times if value is not None]
     just_passes = max(known) if known and len(known) == len(times) else None
-    return OutputResult(name, judgement, truth, floor, margin, just_passes, tuple(measurements))
+    return OutputResult(name, judgement, truth, floor, margin, just_passes, tuple(measurements), errors)
 
 
 def contract(runner: Runner, names: Sequence[str], artifact: Artifact) -> str:

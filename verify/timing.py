@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from zoo.verify.histograms import time_histogram
 from zoo.verify.inputs import Sample, as_inputs, stack
 from zoo.verify.parity import cut
 from zoo.verify.result import SpeedResult
@@ -46,6 +47,7 @@ def time_candidate(
         memory=runner.memory(),
         judgement=judgement,
         warnings=_warnings(variation, len(times)),
+        latency=time_histogram(times),
     )
 
 
