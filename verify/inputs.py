@@ -14,6 +14,7 @@ import numpy as np
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import UsageError
 from zoo.verify.runtimes.protocol import Array
+from zoo.vision.contract import is_channels_last
 
 DEFAULT_SIZE = 320  # pixels, for a dimension that the model leaves open
 CHANNELS = 3
@@ -75,13 +76,6 @@ def batch_limit(specs: Sequence[TensorSpec]) -> int | None:
     """The batch size that the model is fixed to; None where it takes any."""
     first = specs[0].shape[0] if specs and specs[0].shape else 1
     return first if isinstance(first, int) else None
-
-
-def is_channels_last(spec: TensorSpec) -> bool:
-    """Whether a picture input is [N, H, W, C]: by its last dimension, else by its type (bytes are, floats are not)."""
-    if len(spec.shape) != 4:
-        return False
-    return spec.shape[1] not in (1, CHANNELS) and (spec.shape[3] in (1, CHANNELS) or spec.dtype == "uint8")
 
 
 def closed(specs: Sequence[TensorSpec], known: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:

@@ -6,13 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import UsageError
-from zoo.verify.inputs import is_channels_last
 from zoo.verify.runtimes.protocol import Array
-from zoo.vision.preprocess import Fit, load_picture, preprocess
+from zoo.vision.contract import picture_input
+from zoo.vision.preprocess import load_pixels
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
@@ -34,17 +32,7 @@ def load_pictures(paths: Sequence[Path], inputs: Sequence[TensorSpec], detector:
     """
     if not paths:
         return {}
-    if len(inputs) != 1 or len(inputs[0].shape) != 4:
-        raise UsageError("pictures need a model whose only input is a picture")
-    (spec,) = inputs
-    height, width = spec.shape[1:3] if is_channels_last(spec) else spec.shape[2:4]
-    if not isinstance(height, int) or not isinstance(width, int):
-        raise UsageError(f"the size of the input {spec.name} is not known: {list(spec.shape)}")
-    fit: Fit = "letterbox" if detector.get("resize") == "letterbox" else "stretch"
-    return {path.name: _as_input(preprocess(load_picture(path), width, height, fit)[0], spec) for path in paths}
-
-
-def _as_input(picture: Array, spec: TensorSpec) -> Array:
-    """[1, 3, H, W] in 0..1 in the layout and type of the input."""
-    laid = picture.transpose(0, 2, 3, 1) if is_channels_last(spec) else picture
-    return np.rint(laid * 255).astype(np.uint8) if spec.dtype == "uint8" else laid.astype(spec.dtype)
+    taken = picture_input(inputs, detector)
+    if taken.width is None or taken.height is None:
+        raise UsageError(f"the size of the input {taken.name} is not known: {list(inputs[0].shape)}")
+    return {path.name: taken.fill(load_pixels(path))[0] for path in paths}

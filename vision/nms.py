@@ -27,11 +27,12 @@ GREEDY_BETA = 0.6
 @dataclass(frozen=True)
 class Detections:
     """K detections of one picture, best first: `boxes` [K, 4] (centre x, y, width, height, as they were given),
-    `scores` [K], `classes` [K] (0-based)."""
+    `scores` [K], `classes` [K] (0-based); `masks` [K, h, w] in 0..1, each over its box, where the model has some."""
 
     boxes: Array
     scores: Array
     classes: NDArray[np.int64]
+    masks: Array | None = None
 
     def __len__(self) -> int:
         return len(self.scores)

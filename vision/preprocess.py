@@ -1,7 +1,7 @@
 """A picture → the input of a Darknet network, by Darknet's own rules (image.c), and boxes back to the picture.
 
 Resizing is bilinear with aligned corners in float32, first along the rows, then along the columns; it is not the
-half-pixel rule of OpenCV, Pillow or TensorFlow. Arrays are float32 [C, H, W], RGB, 0..1. Draws nothing.
+half-pixel rule of OpenCV, Pillow or TensorFlow. Pictures are [C, H, W], RGB, bytes or float32 in 0..1. Draws nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,10 @@ from PIL import Image, UnidentifiedImageError
 from zoo.base.errors import UsageError
 
 Array = NDArray[np.float32]
+Pixels = NDArray[np.uint8]
 Fit = Literal["stretch", "letterbox"]
 
+BYTE = np.float32(255)
 GREY = np.float32(0.5)  # what Darknet fills the letterbox with
 MAX_PIXELS = 100_000_000  # 300 MB decoded; a larger picture is refused before it is decoded
 
@@ -53,26 +55,31 @@ class Placement:
 
 
 def load_picture(path: Path) -> Array:
-    """Decode a picture file to float32 [3, H, W], RGB, 0..1.
+    """Decode a picture file to float32 [3, H, W], RGB, 0..1. See `load_pixels`."""
+    return np.ascontiguousarray(load_pixels(path).transpose(2, 0, 1)) / BYTE
+
+
+def load_pixels(file: Path | BinaryIO, name: str = "") -> Pixels:
+    """Decode a picture to uint8 [H, W, 3], RGB; `name` is what errors call a file without a path.
 
     Grey pictures become RGB, transparency is dropped, as in Darknet. JPEG pixels can differ from Darknet's by a few
     of 255 levels: its decoder (stb_image) and Pillow's (libjpeg) round and upsample the colours differently. Raises
     UsageError where the file is missing, not a picture, broken, or larger than `MAX_PIXELS`.
     """
+    name = name or (file.name if isinstance(file, Path) else "the picture")
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise UsageError(
-                    f"{path.name}: expected a picture of at most {MAX_PIXELS} pixels, "
+                    f"{name}: expected a picture of at most {MAX_PIXELS} pixels, "
                     f"found {picture.width} × {picture.height}",
                     hint="scale it down first; a network sees a few hundred pixels in each direction",
                 )
-            pixels = np.asarray(_eight_bits(picture).convert("RGB"), np.float32)
+            return np.asarray(_eight_bits(picture).convert("RGB"))
     except UnidentifiedImageError as error:
-        raise UsageError(f"{path.name}: expected a picture (JPEG, PNG, …), found something else") from error
+        raise UsageError(f"{name}: expected a picture (JPEG, PNG, …), found something else") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UsageError(f"cannot read the picture {path}: {error}") from error
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1)) / np.float32(255)
+        raise UsageError(f"cannot read the picture {file if isinstance(file, Path) else name}: {error}") from error
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
@@ -82,25 +89,41 @@ def _eight_bits(picture: Image.Image) -> Image.Image:
     return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
 
 
-def resize(picture: Array, width: int, height: int) -> Array:
-    """Darknet's resize_image: [C, H, W] → [C, height, width], float32 at every step as in C."""
+def resize(picture: Array | Pixels, width: int, height: int) -> Array:
+    """Darknet's resize_image: [C, H, W] → [C, height, width], float32 at every step as in C.
+
+    Bytes (0..255) become 0..1 on the way: only the pixels that count are converted, so a large picture costs little.
+    """
     if picture.shape[1:] == (height, width):
-        return picture.copy()
-    left, across = _positions(picture.shape[2], width)
-    columns = (1 - across) * picture[:, :, left]
-    inner = slice(0, width - 1)  # the last column is copied
-    if picture.shape[2] > 1:
-        columns[:, :, inner] += across[inner] * picture[:, :, left[inner] + 1]
-    columns[:, :, -1] = picture[:, :, -1]
-    if picture.shape[2] == 1:
-        columns[:] = picture
-    upper, down = _positions(picture.shape[1], height)
-    rows = (1 - down)[:, None] * columns[:, upper]
-    if picture.shape[1] > 1:
-        # The last row takes from one row only: nearly black where rounding puts it just before the picture's last.
-        inner = slice(0, height - 1)
-        rows[:, inner] += down[inner, None] * columns[:, upper[inner] + 1]
-    return rows
+        return _in_units(picture.copy())
+    old_height, old_width = picture.shape[1:]
+    pixels = picture.transpose(1, 2, 0)  # so that the channels of a decoded picture lie together
+    left, across = _positions(old_width, width)
+    upper, down = _positions(old_height, height)
+    used, place = np.unique(np.concatenate([upper, np.minimum(upper + 1, old_height - 1)]), return_inverse=True)
+    columns = _columns(pixels[used], left, across)
+    rows = (1 - down)[:, None] * columns[place[:height]]
+    # The last row takes from one row only: nearly black where rounding puts it just before the picture's last.
+    rows[:-1] += down[:-1, None] * columns[place[height:-1]]
+    return np.ascontiguousarray(rows.reshape(height, width, len(picture)).transpose(2, 0, 1))
+
+
+def _columns(rows: NDArray[Any], left: NDArray[np.intp], across: Array) -> Array:
+    """[H, W, C] resized along x, as [H, width · C], so that one row is one stretch of memory; the last column is
+    copied."""
+    height, old_width, channels = rows.shape
+    if old_width == 1:
+        return np.tile(_in_units(rows[:, 0]), len(left))
+    share = np.repeat(across, channels)
+    columns = _in_units(np.take(rows, left, axis=1)).reshape(height, -1) * (1 - share)
+    columns += _in_units(np.take(rows, np.minimum(left + 1, old_width - 1), axis=1)).reshape(height, -1) * share
+    columns[:, -channels:] = _in_units(rows[:, -1])
+    return columns
+
+
+def _in_units(picture: NDArray[Any]) -> Array:
+    """Bytes as float32 0..1; what is float32 already, as it is."""
+    return picture.astype(np.float32) / BYTE if picture.dtype == np.uint8 else picture
 
 
 def _positions(old: int, new: int) -> tuple[NDArray[np.intp], Array]:
@@ -123,7 +146,7 @@ def place(width: int, height: int, network_width: int, network_height: int, fit:
     return Placement(network_width, network_height, inner_width, inner_height)
 
 
-def preprocess(picture: Array, network_width: int, network_height: int, fit: Fit) -> tuple[Array, Placement]:
+def preprocess(picture: Array | Pixels, network_width: int, network_height: int, fit: Fit) -> tuple[Array, Placement]:
     """[3, H, W] → float32 [1, 3, network_height, network_width] and where the picture lies in it.
 
     AlexeyAB's programs stretch unless asked, pjreddie's always letterbox (with 0.5 grey).
