@@ -12,17 +12,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from zoo.verify.detections import Candidates, Limits, Match, Suppression, Truth, match
+from zoo.verify.inputs import Sample
 from zoo.verify.noise import STORED
 from zoo.verify.parity import CandidateRun, Evidence
-from zoo.verify.result import Box, DetectionResult, Unmatched
+from zoo.verify.result import Box, DetectionResult, Picture, Unmatched
 from zoo.verify.runtimes.protocol import Array, Tensors
+from zoo.verify.thumbnails import thumbnail
 from zoo.verify.truth import Observation
 from zoo.verify.verdict import FAIL, INCONCLUSIVE, PASS, Judgement
+from zoo.vision.contract import corner_rows
 from zoo.vision.nms import Detections
 
 ROWS = "detections"
 MOST = 100  # detections of one picture before the suppression; more would say nothing new, slowly
 FEWEST = 20  # on the picture that has most; with fewer the threshold is lowered
+PICTURES = 4  # of one report
+ARTIFICIAL = ("uniform", "zeros", "ones", "impulse")  # samples that show a person nothing
 
 LARGEST = 1e30  # its square, an area, is still far inside float64
 
@@ -54,7 +59,8 @@ def judge_detections(evidence: Evidence, suppression: Suppression) -> DetectionR
         suppression = replace(suppression, threshold=useful_threshold(candidates, suppression.threshold))
     limits = _floor(evidence.observations).times(evidence.margin)
     truths = [Truth(one, suppression, limits) for one in candidates]
-    return _result([_outcome(evidence.samples[run.sample].name, run, truths[run.sample]) for run in evidence.runs])
+    outcomes = [_outcome(evidence.samples[run.sample].name, run, truths[run.sample]) for run in evidence.runs]
+    return replace(_result(outcomes), pictures=_pictures(outcomes, evidence.samples))
 
 
 def _floor(observations: Sequence[Observation]) -> Limits:
@@ -88,7 +94,7 @@ def _between(scores: Array, count: int) -> float:
 
 def _outcome(sample: str, run: CandidateRun, truth: Truth) -> Outcome:
     outputs = run.outputs
-    found = _rows(outputs[ROWS]) if ROWS in outputs else truth.suppression(_candidates(outputs))
+    found = corner_rows(outputs[ROWS][0]) if ROWS in outputs else truth.suppression(_candidates(outputs))
     return Outcome(sample, run.batch, truth, found, match(found, truth))
 
 
@@ -103,13 +109,6 @@ def _candidates(outputs: Tensors) -> Candidates:
 def _usable(array: Array) -> Array:
     finite = np.nan_to_num(array.astype(np.float64), posinf=LARGEST, neginf=-LARGEST)
     return np.clip(finite, -LARGEST, LARGEST).astype(np.float32).astype(np.float64)
-
-
-def _rows(rows: Array) -> Detections:
-    """Rows [1, K, 6] of one sample without those that fill up."""
-    used = rows[0][rows[0][:, 4] > 0].astype(np.float64)
-    boxes = np.concatenate([(used[:, :2] + used[:, 2:4]) / 2, used[:, 2:4] - used[:, :2]], axis=1)
-    return Detections(boxes, used[:, 4], used[:, 5].astype(np.int64))
 
 
 def _result(outcomes: Sequence[Outcome]) -> DetectionResult:
@@ -140,6 +139,32 @@ def _judgement(outcomes: Sequence[Outcome], unmatched: Sequence[Unmatched]) -> J
     if not any(len(outcome.truth.found) for outcome in outcomes):
         return Judgement(INCONCLUSIVE, "the reference detects nothing on any sample; give pictures with objects")
     return Judgement(PASS)
+
+
+def _pictures(outcomes: Sequence[Outcome], samples: Sequence[Sample]) -> tuple[Picture, ...]:
+    """What is worth looking at, each sample once: first those with errors, then with other differences, then pictures
+    in their order. Noise and edge cases are shown only where the sides differ there."""
+    feeds = {sample.name: next(iter(sample.feeds.values())) for sample in samples}
+    shown: dict[str, Picture] = {}
+    for outcome in sorted(outcomes, key=_dullness):
+        worth = _dullness(outcome) < 2 or outcome.sample not in ARTIFICIAL
+        small = thumbnail(feeds[outcome.sample]) if worth and outcome.sample not in shown else None
+        if small and len(shown) < PICTURES:
+            data, aspect = small
+            sides = (_boxes(outcome.truth.found), _boxes(outcome.candidate))
+            shown[outcome.sample] = Picture(outcome.sample, outcome.batch, aspect, data, *sides)
+    return tuple(shown.values())
+
+
+def _dullness(outcome: Outcome) -> int:
+    """0 where there is an error, 1 where there is another difference, else 2."""
+    rest = [*outcome.match.only_reference, *outcome.match.only_candidate]
+    wrong = any(not why for _, why in rest) or any(pair.excess for pair in outcome.match.pairs)
+    return 0 if wrong else 1 if rest else 2
+
+
+def _boxes(found: Detections) -> tuple[Box, ...]:
+    return tuple(_box(found, position) for position in range(min(len(found), MOST)))
 
 
 def _unmatched(outcome: Outcome) -> Iterator[Unmatched]:
