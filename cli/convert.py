@@ -23,7 +23,7 @@ SIZES = ("batch", "width", "height")
 @click.command("convert")
 @source_options
 @click.option("--to", multiple=True, default=("onnx",), show_default=True,
-              help="Format to write: onnx, torch, tf; may be given again.")  # fmt: skip
+              help="Format to write: onnx, torch, tf, opencv; may be given again.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to; else the store.")
 @click.option("--batch", type=click.IntRange(min=1), help="Fix the batch; else it is open.")
 @click.option("--width", type=click.IntRange(min=1), help="Input width in pixels, instead of the source's.")
@@ -45,6 +45,8 @@ SIZES = ("batch", "width", "height")
 @click.option("--fp16", is_flag=True, help="To tf: float16 weights in the .tflite.")
 @click.option("--calibrate", multiple=True, type=click.Path(path_type=Path, dir_okay=False), metavar="PICTURE",
               help="To tf: int8 .tflite whose ranges come from these pictures.")  # fmt: skip
+@click.option("--opencv", type=click.Choice(["5", "4"]), default="5", show_default=True,
+              help="To opencv: the major version that the file is for.")  # fmt: skip
 @json_option
 def command(chosen: Chosen, to: tuple[str, ...], out: Path | None, as_json: bool, **told: Any) -> None:
     """Convert models of the catalog (fetched where missing), a Darknet cfg with weights, a TensorFlow or ONNX file.
@@ -72,7 +74,7 @@ def command(chosen: Chosen, to: tuple[str, ...], out: Path | None, as_json: bool
         click.echo(line)
 
 
-def _options(layout: str, tflite: bool, fp16: bool, calibrate: tuple[Path, ...], **told: Any) -> Options:
+def _options(layout: str, tflite: bool, fp16: bool, calibrate: tuple[Path, ...], opencv: str, **told: Any) -> Options:
     """The options of the command line, each at the converter that it is for."""
     from zoo.convert.from_darknet import DarknetOptions
     from zoo.convert.from_tensorflow import TensorFlowSourceOptions
@@ -84,7 +86,10 @@ def _options(layout: str, tflite: bool, fp16: bool, calibrate: tuple[Path, ...],
     return Options(
         DarknetOptions(**{key: told[key] for key in DARKNET}, **sizes),
         TensorFlowSourceOptions(**{key: told[key] for key in TENSORFLOW}, **sizes),
-        {"tf": {key: value for key, value in writer.items() if value != default[key]}},
+        {
+            "tf": {key: value for key, value in writer.items() if value != default[key]},
+            "opencv": {key: size for key, size in sizes.items() if size} | ({"opencv": 4} if opencv == "4" else {}),
+        },
     )
 
 

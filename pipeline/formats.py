@@ -22,7 +22,7 @@ HUB = "onnx"
 @dataclass(frozen=True)
 class Options:
     """How to convert: what the reader of each family is told, and `writers`, format → options of its writer by name
-    (those of `TorchOptions` for "torch", of `TensorFlowOptions` for "tf")."""
+    (those of `TorchOptions` for "torch", of `TensorFlowOptions` for "tf", of `OpenCVOptions` for "opencv")."""
 
     darknet: DarknetOptions = field(default_factory=DarknetOptions)
     tensorflow: TensorFlowSourceOptions = field(default_factory=TensorFlowSourceOptions)
@@ -62,6 +62,12 @@ def _to_tensorflow(hub: Artifact, out: Path, told: Mapping[str, Any]) -> Artifac
     return onnx_to_tensorflow(hub.model, out, TensorFlowOptions(**told), **_inherited(hub))
 
 
+def _to_opencv(hub: Artifact, out: Path, told: Mapping[str, Any]) -> Artifact:
+    from zoo.convert.to_opencv import OpenCVOptions, onnx_to_opencv
+
+    return onnx_to_opencv(hub.model, out, OpenCVOptions(**told), **_inherited(hub))
+
+
 def _inherited(hub: Artifact) -> dict[str, Any]:
     """What an artifact takes over from the hub; an ONNX file of anyone has no manifest to take from."""
     return {"name": hub.name, "labels": hub.labels, "parent": hub if hub.sources else None}
@@ -76,5 +82,6 @@ READERS: dict[str, Callable[[Source, Path, Options], Artifact]] = {
 WRITERS: dict[str, Callable[[Artifact, Path, Mapping[str, Any]], Artifact]] = {
     "torch": _to_torch,
     "tf": _to_tensorflow,
+    "opencv": _to_opencv,
 }
 FORMATS = (HUB, *WRITERS)

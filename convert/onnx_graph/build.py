@@ -49,6 +49,7 @@ class Model:
     inputs: tuple[ValueInfoProto, ...]
     outputs: tuple[ValueInfoProto, ...]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    opset: int = OPSET
 
     def proto(self) -> onnx.ModelProto:
         """The whole model in memory."""
@@ -71,7 +72,7 @@ class Model:
     def _wrap(self, inputs: Sequence[ValueInfoProto], tensors: Sequence[TensorProto]) -> onnx.ModelProto:
         graph = helper.make_graph(self.nodes, self.name, inputs, self.outputs, tensors)
         model = helper.make_model(
-            graph, producer_name="zoo", opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION
+            graph, producer_name="zoo", opset_imports=[helper.make_opsetid("", self.opset)], ir_version=IR_VERSION
         )
         helper.set_model_props(model, dict(sorted(self.metadata.items())))
         return model

@@ -1,0 +1,108 @@
+"""`zoo convert … --to opencv`: writes model.onnx, detector.json and their manifest into a folder.
+
+A file counts as written once the OpenCV that it is for has loaded it, run it and given what ONNX Runtime gives for the
+original; every other OpenCV at hand is asked as well, and detector.json names those that can.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+from zoo.base.artifact import Artifact, FileRecord, TensorSpec
+from zoo.base.errors import UsageError
+from zoo.base.files import atomic_folder
+from zoo.convert.onnx_graph.graph import Value
+from zoo.convert.onnx_graph.read import read_graph
+from zoo.convert.onnx_graph.write import write_model
+from zoo.convert.to_opencv.detector import describe, open_size
+from zoo.convert.to_opencv.emit import model_of
+from zoo.convert.to_opencv.installations import at_hand, of_major
+from zoo.convert.to_opencv.proof import proven
+from zoo.convert.to_opencv.rewrite.passes import FOR, fit
+
+MODEL, DETECTOR = "model.onnx", "detector.json"
+
+
+@dataclass(frozen=True)
+class OpenCVOptions:
+    """`opencv` is the major version that the file is for. `batch` (else 1), `height` and `width` are taken where
+    the graph leaves them open; of pictures where the source does not say either, they have to be given."""
+
+    opencv: int = 5
+    batch: int | None = None
+    height: int | None = None
+    width: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.opencv not in FOR:
+            raise UsageError(f"expected OpenCV {' or '.join(map(str, FOR))}, found {self.opencv}")
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) where both are given."""
+        return None if self.height is None or self.width is None else (self.height, self.width)
+
+
+def onnx_to_opencv(
+    onnx_path: Path,
+    out: Path,
+    options: OpenCVOptions = OpenCVOptions(),
+    *,
+    name: str = "",
+    labels: Sequence[str] = (),
+    sources: Sequence[FileRecord] = (),
+    parent: Artifact | None = None,
+) -> Artifact:
+    """Convert the ONNX file `onnx_path` into the folder `out`; returns the manifest that is written there.
+
+    `parent` is the manifest of the ONNX file: what it says carries over, unless given. Raises ConversionError where
+    OpenCV cannot run the model, and then leaves nothing behind; MissingBackend where no OpenCV of that version is here.
+    """
+    installed = at_hand()
+    wanted = of_major(options.opencv, installed)
+    facts = parent.detector if parent else {}
+    graph = fit(read_graph(onnx_path), options.opencv, options.batch, options.size or open_size(facts))
+    family = parent.family if parent else "onnx"
+    name, labels = name or (parent.name if parent else onnx_path.stem), labels or (parent.labels if parent else ())
+    with atomic_folder(out) as folder:
+        files = write_model(model_of(graph), folder / MODEL)
+        versions = proven(graph, onnx_path, folder / MODEL, wanted, installed)
+        content = describe(graph, name, family, facts, labels, versions)
+        (folder / DETECTOR).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        artifact = Artifact(
+            folder=out,
+            name=name,
+            format="opencv",
+            family=family,
+            sources=tuple(sources) or (parent.sources if parent else (FileRecord.of(onnx_path, "model"),)),
+            files=(*files, FileRecord.of(folder / DETECTOR, "detector")),
+            inputs=_specs(graph.inputs, parent.inputs if parent else ()),
+            outputs=_specs(graph.outputs, parent.outputs if parent else ()),
+            options=dataclasses.asdict(options),
+            detector=dict(facts),
+            versions={"zoo": metadata.version("detector-zoo"), "opencv": wanted.version, "onnx": onnx.__version__},
+            labels=tuple(labels),
+            notes=(f"runs in OpenCV {', '.join(versions)}",),
+        )
+        dataclasses.replace(artifact, folder=folder).write()
+    return artifact
+
+
+def _specs(values: Sequence[Value], known: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    meanings = {spec.name: spec.meaning for spec in known}
+    return tuple(
+        TensorSpec(value.name, np.dtype(value.dtype).name, _shape(value), meanings.get(value.name, ""))
+        for value in values
+    )
+
+
+def _shape(value: Value) -> tuple[int | str, ...]:
+    return tuple("?" if size is None else size for size in value.shape or ())

@@ -1,0 +1,107 @@
+"""Whether a written file is the network that it was made from, in each OpenCV at hand: run, and compared.
+
+What ONNX Runtime gives for the original is the measure, where it is installed; without it, that the file runs. A graph
+that sorts is not compared: rounding decides the order. The verdict on a model's numbers is `zoo verify`'s.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zoo.base.errors import ConversionError
+from zoo.convert.onnx_graph.graph import Graph
+from zoo.convert.to_opencv.installations import OpenCV, run
+
+AGREES = 1e-3  # of the largest value: hundreds of times what rounding does, and far less than a wrong operator does
+STEP = 2.0**-22  # a rounding of the input, to see how far the network carries it
+CARRIED = 64  # times that: the rounding of every layer after it
+SORTS = {"NonMaxSuppression", "TopK"}
+BYTES = ("image_tensor", "input_tensor")  # inputs of the Object Detection API: 0 to 255
+
+Tensors = dict[str, NDArray[Any]]
+
+
+def proven(graph: Graph, original: Path, model: Path, wanted: OpenCV, installed: Sequence[OpenCV]) -> list[str]:
+    """The versions of OpenCV that run `model`, the newest first. Raises ConversionError where `wanted` does not."""
+    feeds = sample(graph)
+    expected = {} if SORTS & {node.op for node in graph.nodes} else _in_onnx_runtime(graph, original, feeds)
+    versions = []
+    for opencv in installed:
+        try:
+            outputs = dict(run(opencv, "ONNX", [model], feeds).outputs)
+            _judge(graph, model, outputs, expected, opencv)
+        except ConversionError:
+            if opencv == wanted:
+                raise
+        else:
+            versions.append(opencv.version)
+    return sorted(versions, reverse=True)
+
+
+def sample(graph: Graph) -> Tensors:
+    """Noise for every input, the same for the same graph: 0 to 255 for the API's pictures, else 0 to 1."""
+    random, feeds = np.random.default_rng(0), {}
+    for value in graph.inputs:
+        noise = random.integers(0, 256, [size for size in value.shape or () if isinstance(size, int)])
+        feeds[value.name] = (noise if value.name in BYTES else noise / 255).astype(value.dtype)
+    return feeds
+
+
+def _in_onnx_runtime(graph: Graph, path: Path, feeds: Tensors) -> Tensors:
+    """What ONNX Runtime gives for the graph's outputs; nothing where it is not installed."""
+    if not importlib.util.find_spec("onnxruntime"):
+        return {}
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+    given = {}
+    for value in session.get_inputs():
+        array = feeds[value.name]
+        if array.ndim == 4 and value.shape[3] == array.shape[1] and value.shape[1] != array.shape[1]:
+            array = np.ascontiguousarray(array.transpose(0, 2, 3, 1))
+        given[value.name] = array.astype(np.uint8) if "uint8" in value.type else array
+    names = [value.name for value in graph.outputs]
+    return dict(zip(names, session.run(names, given), strict=True))
+
+
+def _judge(graph: Graph, model: Path, outputs: Tensors, expected: Tensors, opencv: OpenCV) -> None:
+    missing = [value.name for value in graph.outputs if value.name not in outputs]
+    if missing:
+        raise ConversionError(f"OpenCV {opencv.version} does not give the output {missing[0]!r}")
+    for name, right in expected.items():
+        found = outputs[name]
+        if found.size != right.size:
+            raise ConversionError(
+                f"OpenCV {opencv.version}: {name} has the shape {found.shape}, expected {right.shape}"
+            )
+        error = _difference(found, right)
+        if error > AGREES and error > AGREES + CARRIED * _rounding(graph, model, name):
+            raise ConversionError(
+                f"OpenCV {opencv.version} computes {name} wrongly: {error:.2g} of its largest value off",
+                hint="it knows all the operators, but one works otherwise than ONNX says: please report the model",
+            )
+
+
+def _rounding(graph: Graph, model: Path, name: str) -> float:
+    """How far an output of the written file moves when its input is off by a rounding: much, where it saturates."""
+    feeds = sample(graph)
+    moved = {key: (array * (1 + STEP)).astype(array.dtype) for key, array in feeds.items()}
+    return _difference(*(_in_onnx_runtime(graph, model, given)[name] for given in (moved, feeds)))
+
+
+def _difference(found: NDArray[Any], right: NDArray[Any]) -> float:
+    """The largest difference, of the largest finite value or 1; infinite where one side alone has no finite number."""
+    a, b = (np.nan_to_num(side.ravel().astype(np.float64), nan=np.inf) for side in (found, right))
+    same = a == b
+    if not (np.isfinite(a) & np.isfinite(b) | same).all():
+        return np.inf
+    error = np.abs(np.subtract(a, b, out=np.zeros_like(a), where=~same))
+    return float(error.max(initial=0) / max(1.0, np.abs(b[np.isfinite(b)]).max(initial=0)))

@@ -1,0 +1,105 @@
+"""The input as `cv2.dnn.blobFromImage` makes it, float32 [N, 3, H, W], and no resize where the size is right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from onnx import helper
+
+from zoo.convert.onnx_graph.graph import Graph, Node, Value
+from zoo.convert.to_opencv.rewrite.edit import makers, unique, uses, with_aliases
+from zoo.convert.to_opencv.rewrite.sizes import picture_axes
+
+
+def with_blob_input(graph: Graph) -> Graph:
+    """Picture inputs take float32 [N, C, H, W]; those that took [N, H, W, C] are transposed behind it. A uint8 input
+    takes the same numbers, 0 to 255."""
+    for value in graph.inputs:
+        shape = value.shape or ()
+        last = len(shape) == 4 and picture_axes(shape) == (1, 2)
+        if last or (len(shape) == 4 and value.dtype == np.uint8):
+            graph = _as_blob(graph, value, last)
+    return graph
+
+
+def _as_blob(graph: Graph, value: Value, channels_last: bool) -> Graph:
+    shape = value.shape or ()
+    n, h, w, c = shape
+    blob = Value(value.name, np.dtype(np.float32), (n, c, h, w) if channels_last else shape)
+    inputs = tuple(blob if old is value else old for old in graph.inputs)
+    graph = replace(graph, inputs=inputs, values={**graph.values, value.name: blob})
+    if not channels_last:
+        return graph
+    laid = unique(graph, f"{value.name}_channels_last")
+    renamed = with_aliases(graph, {value.name: laid})
+    turn = Node("Transpose", laid, (value.name,), (laid,), {"perm": (0, 2, 3, 1)}, -1)
+    return replace(renamed, nodes=(turn, *renamed.nodes))
+
+
+def without_idle_nodes(graph: Graph) -> Graph:
+    """Identity, and Cast to the type that a value has already, are left out."""
+    aliases = {}
+    for node in graph.nodes:
+        same = node.op == "Cast" and graph.value(node.inputs[0]).dtype == _dtype(node)
+        if node.op == "Identity" or same:
+            aliases[node.outputs[0]] = node.inputs[0]
+    return with_aliases(graph, aliases)
+
+
+def _dtype(node: Node) -> np.dtype:
+    return np.dtype(helper.tensor_dtype_to_np_dtype(node.attributes["to"]))
+
+
+def without_idle_blends(graph: Graph) -> Graph:
+    """a + (b - a) * 0 is a: the blend of neighbouring pixels where each pixel is taken as it is."""
+    made, aliases = makers(graph), {}
+    for node in graph.nodes:
+        if node.op != "Add":
+            continue
+        for first, second in (node.inputs, node.inputs[::-1]):
+            product = made.get(second)
+            if product and product.op == "Mul" and _is_blend(graph, product, made, first):
+                aliases[node.outputs[0]] = first
+    return with_aliases(graph, aliases)
+
+
+def _is_blend(graph: Graph, product: Node, made: dict[str, Node], first: str) -> bool:
+    for difference, fraction in (product.inputs, product.inputs[::-1]):
+        step, share = made.get(difference), graph.initializers.get(fraction)
+        if step and step.op == "Sub" and step.inputs[1] == first and share is not None and not share.any():
+            return graph.value(first).shape == graph.value(product.outputs[0]).shape
+    return False
+
+
+def without_idle_gathers(graph: Graph) -> Graph:
+    """A Gather that takes every element once and in order is left out, and one of which a Split uses the first part
+    only takes no more than that part."""
+    made, used, constants = makers(graph), uses(graph), dict(graph.initializers)
+    nodes = []
+    for node in graph.nodes:
+        taken = made.get(node.inputs[0]) if node.op == "Split" else None
+        if taken and taken.op == "Gather" and not any(used[name] for name in node.outputs[1:]):
+            node = _first_part(graph, node, taken, constants)
+        nodes.append(node)
+    aliases = {node.outputs[0]: node.inputs[0] for node in nodes if node.op == "Gather" and _takes_all(graph, node)}
+    return with_aliases(replace(graph, nodes=tuple(nodes), initializers=constants), aliases)
+
+
+def _first_part(graph: Graph, split: Node, taken: Node, constants: dict[str, np.ndarray]) -> Node:
+    """A Gather of what is the first output of `split`, where both work along one axis; else `split` as it is."""
+    index, axis = constants.get(taken.inputs[1]), taken.attributes.get("axis", 0)
+    shape = graph.value(split.outputs[0]).shape or ()
+    if index is None or index.ndim != 1 or axis != split.attributes.get("axis", 0) or axis >= len(shape):
+        return split
+    name = unique(graph, f"{split.outputs[0]}_index")
+    constants[name] = np.ascontiguousarray(index[: shape[axis]])
+    return Node("Gather", split.name, (taken.inputs[0], name), split.outputs[:1], {"axis": axis}, split.index)
+
+
+def _takes_all(graph: Graph, node: Node) -> bool:
+    index, shape = graph.initializers.get(node.inputs[1]), graph.value(node.inputs[0]).shape or ()
+    axis = node.attributes.get("axis", 0)
+    if index is None or index.ndim != 1 or not shape:
+        return False
+    return np.array_equal(index, np.arange(len(index))) and len(index) == shape[axis]
