@@ -1,11 +1,21 @@
 """Stage 3: artifact + reference → verdict. `verify_artifact` judges one artifact; `Report` is what it found.
 
-The reference is a `DarknetReference` (cfg and weights, run in float64) or an `ArtifactReference` (any other model).
+The reference is a `DarknetReference` (cfg and weights, run in float64), a `TensorFlowReference` (the original file in
+TensorFlow) or an `ArtifactReference` (any other model).
 """
 
 from zoo.verify.result import Report
 from zoo.verify.run import Options, verify_artifact
 from zoo.verify.truth import ArtifactReference, Reference
 from zoo.verify.truth_darknet import DarknetReference
+from zoo.verify.truth_tensorflow import TensorFlowReference
 
-__all__ = ["ArtifactReference", "DarknetReference", "Options", "Reference", "Report", "verify_artifact"]
+__all__ = [
+    "ArtifactReference",
+    "DarknetReference",
+    "Options",
+    "Reference",
+    "Report",
+    "TensorFlowReference",
+    "verify_artifact",
+]

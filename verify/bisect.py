@@ -59,7 +59,7 @@ def find_departure(
     for step in _steps(artifact.model, layers, samples[0], settings):
         difference = compare(step.found, step.layer.truth)
         unit = min(1.0, float(abs(step.layer.truth).max()))  # a layer's numbers may be small and matter all the same
-        times = times_floor(difference, noise_floor([step.layer.noise], [step.layer.truth], unit))
+        times = times_floor(difference, noise_floor(step.layer.noise, [step.layer.truth], unit))
         if times is None or times > margin:
             layer = step.layer
             return Departure(layer.index, layer.type, layer.line, step.node, difference, times, before)

@@ -9,7 +9,7 @@ is an error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -72,21 +72,18 @@ class Limits:
 
 @dataclass(frozen=True)
 class Truth:
-    """One picture on the side of the reference. `limits` are those within which its numbers are uncertain."""
+    """One picture on the side of the reference: what it `found`, scores above `threshold`. `limits` are those within
+    which its numbers are uncertain, `again` gives what it finds when they are moved within them."""
 
-    candidates: Candidates
-    suppression: Suppression
+    found: Detections
+    threshold: float
     limits: Limits
-
-    @cached_property
-    def found(self) -> Detections:
-        """What the reference detects."""
-        return self.suppression(self.candidates)
+    again: Callable[[], Sequence[Detections]]
 
     @cached_property
     def outcomes(self) -> tuple[Detections, ...]:
         """What it detects when its numbers are moved within the limits."""
-        return tuple(self.suppression(moved) for moved in _moved(self.candidates, self.limits))
+        return tuple(self.again())
 
     @cached_property
     def unstable(self) -> Array:
@@ -100,6 +97,15 @@ class Truth:
         there = [_same(detections, outcome, self.limits.times(2)).any(axis=1) for outcome in self.outcomes]
         result: Array = np.any(there, axis=0)
         return result
+
+
+def truth_of(candidates: Candidates, suppression: Suppression, limits: Limits) -> Truth:
+    """The truth where boxes and scores before the suppression are known: they are moved and suppressed again."""
+
+    def again() -> list[Detections]:
+        return [suppression(moved) for moved in _moved(candidates, limits)]
+
+    return Truth(suppression(candidates), suppression.threshold, limits, again)
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,7 @@ class Match:
 def match(candidate: Detections, truth: Truth) -> Match:
     """Pair the detections of a candidate with those that the truth gives, and explain the rest."""
     reference, limits = truth.found, truth.limits
-    pairs = tuple(_pairs(reference, candidate, limits))
+    pairs = tuple(pairs_of(reference, candidate, limits))
     doubtful = [pair for pair in pairs if pair.excess]  # a tie may leave another box of the same thing
     missing = _rest(reference, {pair.reference for pair in pairs if not pair.excess})
     surplus = _rest(candidate, {pair.candidate for pair in pairs if not pair.excess})
@@ -142,7 +148,7 @@ def match(candidate: Detections, truth: Truth) -> Match:
     )
 
 
-def _pairs(reference: Detections, candidate: Detections, limits: Limits) -> Iterator[Pair]:
+def pairs_of(reference: Detections, candidate: Detections, limits: Limits) -> Iterator[Pair]:
     """Greedy, best score first: each detection of the reference takes its equal among the free ones."""
     free = np.ones(len(candidate), bool)
     for row in range(len(reference)):
@@ -193,7 +199,7 @@ def _explained(found: Detections, rest: list[int], unstable: Array, truth: Truth
     """Position → why it may be on one side only; "" for an error."""
     reasons = {}
     for row in rest:
-        at_threshold = abs(float(found.scores[row]) - truth.suppression.threshold) <= truth.limits.score
+        at_threshold = abs(float(found.scores[row]) - truth.threshold) <= truth.limits.score
         reasons[row] = AT_THRESHOLD if at_threshold else TIE if unstable[row] else ""
     return reasons
 

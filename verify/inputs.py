@@ -16,7 +16,7 @@ from zoo.base.errors import UsageError
 from zoo.verify.runtimes.protocol import Array
 from zoo.vision.contract import is_channels_last
 
-DEFAULT_SIZE = 320  # pixels, for a dimension that the model leaves open
+DEFAULT_SIZE = (256, 320)  # height and width in pixels where the model leaves them open; not square: a swap shows
 CHANNELS = 3
 
 
@@ -53,7 +53,9 @@ def stack(samples: Sequence[Sample]) -> dict[str, Array]:
 
 def as_inputs(feeds: Mapping[str, Array], specs: Sequence[TensorSpec]) -> dict[str, Array]:
     """Feeds as a candidate takes them: a picture input that the reference has as [N, C, H, W] and the candidate as
-    [N, H, W, C], or the other way round, is transposed."""
+    [N, H, W, C], or the other way round, is transposed. The only input needs no name."""
+    if len(feeds) == len(specs) == 1:
+        feeds = {specs[0].name: next(iter(feeds.values()))}
     wanted = {spec.name: spec for spec in specs}
     return {name: _laid(array, wanted[name]) if name in wanted else array for name, array in feeds.items()}
 
@@ -86,13 +88,19 @@ def closed(specs: Sequence[TensorSpec], known: Sequence[TensorSpec]) -> tuple[Te
 
 def _closed(spec: TensorSpec, known: tuple[int | str, ...]) -> TensorSpec:
     shape = list(spec.shape)
-    channel = 3 if is_channels_last(spec) else 1
+    default = _default_shape(spec)
     for position in range(1, len(shape)):
         if not isinstance(shape[position], int):
             size = known[position] if position < len(known) else ""
-            default = CHANNELS if len(shape) == 4 and position == channel else DEFAULT_SIZE
-            shape[position] = size if isinstance(size, int) else default
+            shape[position] = size if isinstance(size, int) else default[position]
     return replace(spec, shape=tuple(shape))
+
+
+def _default_shape(spec: TensorSpec) -> tuple[int, ...]:
+    """Sizes for what the model leaves open."""
+    if len(spec.shape) != 4:
+        return (1, *(DEFAULT_SIZE[1] for _ in spec.shape[1:]))
+    return (1, *DEFAULT_SIZE, CHANNELS) if is_channels_last(spec) else (1, CHANNELS, *DEFAULT_SIZE)
 
 
 def _shape(spec: TensorSpec) -> tuple[int, ...]:

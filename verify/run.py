@@ -19,14 +19,14 @@ from zoo.verify.detections import Suppression
 from zoo.verify.detector import ROWS, has_detections, judge_detections
 from zoo.verify.environment import environment
 from zoo.verify.inputs import Sample, as_inputs, batch_limit, closed, make_samples
-from zoo.verify.noise import MARGIN, judge_difference
-from zoo.verify.parity import Evidence, contract, floors, judge_output, plan, run_candidate
+from zoo.verify.noise import MARGIN
+from zoo.verify.parity import CandidateRun, Evidence, contract, floors, judge_output, plan, run_candidate
 from zoo.verify.pictures import load_pictures
-from zoo.verify.result import Device, Report, SpeedResult
+from zoo.verify.result import DetectionResult, Device, OutputResult, Report, SpeedResult
+from zoo.verify.rows import are_rows, judge_rows, rows_among
 from zoo.verify.runtimes.protocol import Array, Runner, Settings, available_threads
 from zoo.verify.runtimes.table import load_on, load_runner
 from zoo.verify.speed import EFFORTS
-from zoo.verify.tensors import compare
 from zoo.verify.timing import Judge, time_candidate
 from zoo.verify.truth import Reference
 from zoo.verify.verdict import FAIL, Judgement, overall
@@ -127,15 +127,11 @@ def _verify_loaded(
 def _judge(
     artifact: Artifact, reference: Reference, options: Options, runner: Runner, evidence: Evidence, report: Report
 ) -> Report:
-    outputs = tuple(judge_output(name, evidence) for name in reference.outputs if name != ROWS)
-    parts = [(f"output {output.name}", output.judgement) for output in outputs]
-    detections = None
-    if has_detections(evidence):
-        detections = judge_detections(evidence, _suppression(reference, options))
-        parts.append(("detections", detections.judgement))
+    outputs, detections = _judged(reference, options, evidence)
+    parts = _parts(outputs, detections)
     report = replace(report, outputs=outputs, detections=detections, judgement=overall(parts))
     if report.passed and options.speed != "none":
-        speed = _speed(artifact, runner, evidence, options)
+        speed = _speed(artifact, runner, evidence, options, _judge_timed(reference, options, evidence))
         report = replace(report, speed=speed, judgement=overall([*parts, ("speed", speed.judgement)]))
     if report.judgement.verdict == FAIL:
         settings = Settings(runner.device, options.precision, options.threads)
@@ -144,11 +140,29 @@ def _judge(
     return report
 
 
-def _speed(artifact: Artifact, runner: Runner, evidence: Evidence, options: Options) -> SpeedResult:
+def _judged(
+    reference: Reference, options: Options, evidence: Evidence
+) -> tuple[tuple[OutputResult, ...], DetectionResult | None]:
+    """Every output, and the detections where there are any."""
+    names = [name for name in reference.outputs if name != ROWS]
+    in_rows: dict[str, OutputResult] = {}
+    detections = None
+    if are_rows(names):
+        in_rows, detections = judge_rows(evidence, rows_among(names))
+    elif has_detections(evidence):
+        detections = judge_detections(evidence, _suppression(reference, options))
+    return tuple(in_rows.get(name) or judge_output(name, evidence) for name in names), detections
+
+
+def _parts(outputs: Sequence[OutputResult], detections: DetectionResult | None) -> list[tuple[str, Judgement]]:
+    parts = [(f"output {output.name}", output.judgement) for output in outputs]
+    return [*parts, ("detections", detections.judgement)] if detections else parts
+
+
+def _speed(artifact: Artifact, runner: Runner, evidence: Evidence, options: Options, judge: Judge) -> SpeedResult:
     """Time the first batch: on a GPU in a session that may search for the fastest algorithms."""
     size = evidence.runs[0].batch
     batch = [run.sample for run in evidence.runs[:size]]
-    judge = _judge_timed(evidence)
     effort = EFFORTS[options.speed]
     if runner.device == "cpu":
         return time_candidate(runner, evidence.samples, batch, effort, judge)
@@ -157,16 +171,12 @@ def _speed(artifact: Artifact, runner: Runner, evidence: Evidence, options: Opti
         return time_candidate(tuned, evidence.samples, batch, effort, judge)
 
 
-def _judge_timed(evidence: Evidence) -> Judge:
-    """The verdict on every tensor of a timed run."""
+def _judge_timed(reference: Reference, options: Options, evidence: Evidence) -> Judge:
+    """The verdict on one sample of a timed run, by the same rules."""
 
     def judge(position: int, outputs: dict[str, Array]) -> Judgement:
-        truth = evidence.observations[position].truth
-        return overall(
-            (name, judge_difference(compare(outputs[name], truth[name]), evidence.floors[name], evidence.margin))
-            for name in outputs
-            if name != ROWS
-        )
+        timed = replace(evidence, runs=[CandidateRun(position, evidence.runs[0].batch, outputs)])
+        return overall(_parts(*_judged(reference, options, timed)))
 
     return judge
 
@@ -234,6 +244,7 @@ def _blank(artifact: Artifact, reference: Reference, options: Options) -> Report
         sources=artifact.sources,
         seed=options.seed,
         batches=(),
+        labels=artifact.labels,
     )
 
 

@@ -1,12 +1,12 @@
 """What a candidate is compared with: a reference that gives the truth and the noise around it for each sample.
 
-Two kinds: here, any other artifact, run by its own runtime; in `truth_darknet`, the source of a Darknet model, run by
-the float64 interpreter.
+Three kinds: here, any other artifact, run by its own runtime; in `truth_darknet`, the source of a Darknet model, run
+by the float64 interpreter; in `truth_tensorflow`, that of a TensorFlow model, run by TensorFlow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,16 +29,19 @@ class Observation:
     """The reference on one sample: the truth, and runs that are off by as much as the precision has to be off.
 
     Output name → array with a leading dimension of 1. There may be more names than the artifact has outputs.
+    `retried(units, times)`, where the reference can do that, gives more such runs, its input moved by so many units.
     """
 
     truth: dict[str, Array]
     noise: tuple[dict[str, Array], ...]
+    retried: Callable[[float, int], Sequence[dict[str, Array]]] | None = None
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer of the source after a run: where it stands, what it held in float64, and how far float32 was off.
+    """A layer of the source after a run: where it stands, what it held, and how far other runs of it were off.
 
+    `line` is that of the cfg, `name` the node of a graph; `sources` are the indices of the layers it takes from;
     `boxes` is how many rows of the decoded outputs it makes, 0 for a layer that is no head.
     """
 
@@ -46,8 +49,10 @@ class Layer:
     type: str
     line: int
     truth: Array
-    noise: Difference
+    noise: tuple[Difference, ...]
     boxes: int = 0
+    name: str = ""
+    sources: tuple[int, ...] = ()
 
 
 class Reference(Protocol):

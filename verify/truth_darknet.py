@@ -90,8 +90,9 @@ class DarknetReference:
 
         def add(layer: Section, rough: Array) -> None:
             truth = truths[len(layers)]
-            noise = compare(rough, truth)
-            layers.append(Layer(layer.index, layer.type, layer.line, truth, noise, _boxes(layer)))
+            noise = (compare(rough, truth),)
+            sources = tuple(layer.sources)
+            layers.append(Layer(layer.index, layer.type, layer.line, truth, noise, _boxes(layer), "", sources))
 
         interpret(
             self.network, self.weights, images, dtype=np.float64, watch=lambda _, array: truths.append(array.copy())

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from zoo.verify.detections import AT_THRESHOLD, TIE, Candidates, Limits, Match, Suppression, Truth, match
+from zoo.verify.detections import AT_THRESHOLD, TIE, Candidates, Limits, Match, Suppression, match, truth_of
 from zoo.verify.runtimes.protocol import Array
 from zoo.vision.nms import Detections
 
@@ -27,7 +27,7 @@ TWO = candidates([[0.3, 0.3, 0.2, 0.2], [0.7, 0.7, 0.2, 0.3]], [[0.9, 0.0], [0.0
 
 def matched(truth: Candidates, found: Candidates | Detections, suppression: Suppression = SUPPRESSION) -> Match:
     detections = suppression(found) if isinstance(found, Candidates) else found
-    return match(detections, Truth(truth, suppression, LIMITS))
+    return match(detections, truth_of(truth, suppression, LIMITS))
 
 
 def reasons(truth: Candidates, found: Candidates | Detections, suppression: Suppression = SUPPRESSION) -> list[str]:

@@ -41,7 +41,7 @@ def test_the_impulse_is_one_element_off_the_middle() -> None:
 def test_bytes_open_sizes_and_channels_last() -> None:
     spec = TensorSpec("image_tensor", "uint8", ("batch", "height", "width", 3))
     shapes = {sample.feeds["image_tensor"].shape for sample in make_samples(closed([spec], []), 0)}
-    assert shapes == {(1, 320, 320, 3)}
+    assert shapes == {(1, 256, 320, 3)}
     uniform = make_samples(closed([spec], []), 0)[0].feeds["image_tensor"]
     assert uniform.dtype == np.uint8
     assert (uniform.min(), uniform.max()) == (0, 255)
@@ -70,4 +70,4 @@ def test_open_sizes_are_those_of_the_reference() -> None:
     spec = TensorSpec("images", "float32", ("batch", 3, "height", "width"))
     known = TensorSpec("images", "float32", ("batch", 3, 96, 160))
     assert closed([spec], [known])[0].shape == ("batch", 3, 96, 160)
-    assert closed([spec], [])[0].shape == ("batch", 3, 320, 320)
+    assert closed([spec], [])[0].shape == ("batch", 3, 256, 320)

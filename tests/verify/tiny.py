@@ -150,7 +150,7 @@ class TinyReference:
         exposed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
         truth, rough = _evaluate(_double(exposed), sample, np.float64), _evaluate(exposed, sample)
         layers = [
-            Layer(index, "convolutional", 10 * index + 5, truth[name], compare(rough[name], truth[name]))
+            Layer(index, "convolutional", 10 * index + 5, truth[name], (compare(rough[name], truth[name]),))
             for index, name in enumerate(names)
         ]
         head = dataclasses.replace(layers[-1], index=3, type="yolo", line=35, boxes=ANCHORS * CELLS * CELLS)

@@ -35,6 +35,10 @@ class Server:
                 self.bound[0]()
             case "outputs":
                 return {}, self.bound[1]()
+            case "tensors":
+                return {}, self.runner.tensors(tensors)  # type: ignore[attr-defined]
+            case "nodes":
+                return {"nodes": self.runner.nodes()}, {}  # type: ignore[attr-defined]
             case "memory":
                 return {"memory": self.runner.memory()}, {}
         return {}, {}

@@ -7,10 +7,12 @@ run, so timing pays for a message without content each way (about 0.1 ms) and fo
 from __future__ import annotations
 
 import dataclasses
+import os
 import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +26,11 @@ TIMEOUT = 10  # seconds that a child gets to end by itself
 
 
 class IsolatedRunner:
-    """A runner whose work is done in a child process."""
+    """A runner whose work is done in a child process, with these variables set in its environment."""
 
-    def __init__(self, path: Path, module: str, settings: Settings) -> None:
+    def __init__(
+        self, path: Path, module: str, settings: Settings, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._path = path
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the child)
         self._child = subprocess.Popen(
@@ -34,6 +38,7 @@ class IsolatedRunner:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            env={**os.environ, **(environment or {})},
         )
         try:
             request = {"do": "load", "path": str(path), "module": module, "settings": dataclasses.asdict(settings)}
@@ -54,6 +59,14 @@ class IsolatedRunner:
             self._ask({"do": "call"})
 
         return call, lambda: self._ask({"do": "outputs"})[1]
+
+    def tensors(self, feeds: Tensors) -> dict[str, Array]:
+        """As the runtime's own: every inner float tensor of one run."""
+        return self._ask({"do": "tensors"}, feeds)[1]
+
+    def nodes(self) -> list[tuple[str, str, list[str]]]:
+        """As the runtime's own: name, type and sources of the nodes that `tensors` shows."""
+        return [(name, kind, sources) for name, kind, sources in self._ask({"do": "nodes"})[0]["nodes"]]
 
     def memory(self) -> dict[str, int]:
         memory: dict[str, int] = self._ask({"do": "memory"})[0]["memory"]

@@ -1,0 +1,215 @@
+"""Detections as TensorFlow's detectors give them: rows [N, K, …] after the model's own suppression, best first, of
+which `num_detections` count; masks, keypoints, anchors and the scores of all classes belong to the rows.
+
+Sorting and suppression happen inside the model, so rows are matched by class and overlap first, and only then are the
+numbers of rows that belong together compared. What only one side has is borderline where TensorFlow itself, its input
+moved by as little as the tolerance allows, finds it in some runs and not in others, or where it stands at the end of
+a list that is cut off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from zoo.verify.detections import TRIALS, Limits, Match, Truth, match, pairs_of
+from zoo.verify.histograms import error_histogram
+from zoo.verify.noise import STORED, Bounds, judge_difference, judge_truth, noise_floor, times_floor
+from zoo.verify.outcomes import Outcome, detection_result
+from zoo.verify.parity import Evidence, over_measurements
+from zoo.verify.result import DetectionResult, Measurement, OutputResult
+from zoo.verify.runtimes.protocol import Array, Tensors
+from zoo.verify.tensors import Difference, compare
+from zoo.verify.truth import Observation
+from zoo.verify.verdict import FAIL, PASS, Judgement, worst
+from zoo.vision.nms import Detections
+
+BOXES, SCORES, CLASSES, COUNT = "detection_boxes", "detection_scores", "detection_classes", "num_detections"
+PREFIX = "detection_"
+SAME_IOU = 0.99  # two runs of one program: boxes that overlap less are two things
+PROVING = (BOXES, SCORES)  # of the others a right model may give a constant: one class, one number of rows
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one picture that count; `numbers` are all outputs that belong to rows [K, …], by name, and `problem`
+    says what is wrong with the rows themselves."""
+
+    found: Detections
+    numbers: dict[str, Array]
+    length: int
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Matched:
+    """One run of the candidate beside the truth."""
+
+    sample: int
+    batch: int
+    truth: Rows
+    candidate: Rows
+    match: Match
+
+    @property
+    def pairs(self) -> tuple[list[int], list[int]]:
+        """Positions of rows that belong together: of the truth, of the candidate."""
+        kept = [pair for pair in self.match.pairs if not pair.excess]
+        return [pair.reference for pair in kept], [pair.candidate for pair in kept]
+
+
+def are_rows(names: Sequence[str]) -> bool:
+    """Whether outputs of these names are detections in rows."""
+    return {BOXES, SCORES, CLASSES} <= set(names)
+
+
+def rows_among(names: Sequence[str]) -> list[str]:
+    """Those of the outputs that belong to the rows."""
+    return [name for name in names if name.startswith(PREFIX) or name == COUNT]
+
+
+def judge_rows(evidence: Evidence, names: Sequence[str]) -> tuple[dict[str, OutputResult], DetectionResult]:
+    """The verdicts on the outputs `names`, which belong to rows, and on the rows as detections."""
+    truths = [read(seen.truth) for seen in evidence.observations]
+    noise = [[read(outputs) for outputs in seen.noise] for seen in evidence.observations]
+    limits = _limits(truths, noise).times(evidence.margin)
+    known = [
+        _truth(rows, limits, seen, evidence.margin)
+        for rows, seen in zip(truths, evidence.observations, strict=True)
+    ]  # fmt: skip
+    runs, outcomes = [], []
+    for run in evidence.runs:
+        candidate, truth = read(run.outputs), known[run.sample]
+        matched = match(candidate.found, truth)
+        runs.append(Matched(run.sample, run.batch, truths[run.sample], candidate, matched))
+        name = evidence.samples[run.sample].name
+        outcomes.append(Outcome(name, run.batch, truth, candidate.found, matched))
+    result = detection_result(outcomes, min(truth.threshold for truth in known), 0.0, evidence.samples)
+    problems = [Judgement(FAIL, run.candidate.problem) for run in runs if run.candidate.problem]
+    result = replace(result, judgement=worst([*problems, result.judgement]))
+    outputs = {
+        name: _counted(evidence, runs) if name == COUNT else _output(name, evidence, runs, truths, noise)
+        for name in names
+    }
+    return outputs, result
+
+
+def read(outputs: Tensors) -> Rows:
+    """The rows of one picture out of outputs with a leading dimension of 1."""
+    length = outputs[SCORES].shape[1]
+    counted = float(outputs[COUNT].reshape(-1)[0]) if COUNT in outputs else float(length)
+    count = int(np.clip(np.nan_to_num(counted), 0, length))
+    problem = "" if count == counted else f"{COUNT} is {counted:g} of {length} rows"
+    rest = outputs[SCORES][0, count:]
+    if (rest != 0).any() and not problem:
+        problem = f"rows behind the {count} that count have scores, up to {float(rest.max()):.3g}"
+    numbers = {
+        name: array[0, :count]
+        for name, array in outputs.items()
+        if name.startswith(PREFIX) and array.ndim > 1 and array.shape[1] == length
+    }
+    finite = {name: np.nan_to_num(numbers[name].astype(np.float64)) for name in (BOXES, SCORES, CLASSES)}
+    low, high = np.split(finite[BOXES], 2, axis=1)
+    boxes = np.concatenate([(low + high)[:, ::-1] / 2, (high - low)[:, ::-1]], axis=1)
+    return Rows(Detections(boxes, finite[SCORES], np.rint(finite[CLASSES]).astype(np.int64)), numbers, length, problem)
+
+
+def _truth(rows: Rows, limits: Limits, seen: Observation, margin: float) -> Truth:
+    """Where the list is full, its last score is the threshold. What else the reference finds its own runs tell."""
+    full = len(rows.found) == rows.length and rows.length
+    threshold = float(rows.found.scores.min()) if full else 0.0
+
+    def again() -> list[Detections]:
+        retried = seen.retried(margin, TRIALS) if seen.retried else ()
+        return [rows.found, *(read(outputs).found for outputs in (*seen.noise, *retried))]
+
+    return Truth(rows.found, threshold, limits, again)
+
+
+def _limits(truths: Sequence[Rows], noise: Sequence[Sequence[Rows]]) -> Limits:
+    """How far the noise moves scores, centres and sides of the boxes that are the same thing; never less than the
+    rounding to float32 does."""
+    floor = np.array([STORED, STORED, STORED])
+    for truth, others in zip(truths, noise, strict=True):
+        for other in others:
+            own, theirs = _same_things(truth.found, other.found)
+            off = np.abs(other.found.boxes[theirs] - truth.found.boxes[own])
+            sides = off[:, 2:] / truth.found.boxes[own][:, 2:]
+            scores = np.abs(other.found.scores[theirs] - truth.found.scores[own])
+            floor = np.maximum(floor, [part.max(initial=0.0) for part in (scores, off[:, :2], sides)])
+    return Limits(*(float(size) for size in floor))
+
+
+def _same_things(truth: Detections, other: Detections) -> tuple[list[int], list[int]]:
+    pairs = [pair for pair in pairs_of(truth, other, Limits(0, 0, 0)) if pair.iou >= SAME_IOU]
+    return [pair.reference for pair in pairs], [pair.candidate for pair in pairs]
+
+
+def _output(
+    name: str,
+    evidence: Evidence,
+    runs: Sequence[Matched],
+    truths: Sequence[Rows],
+    noise: Sequence[Sequence[Rows]],
+) -> OutputResult:
+    """One output over all runs: the rows that belong together."""
+    floor = _floor(name, truths, noise)
+    measurements = []
+    for run in runs:
+        difference = _difference(name, run)
+        empty = not difference.elements and not difference.problem  # nothing is there, on both sides
+        judgement = Judgement(PASS) if empty else judge_difference(difference, floor, evidence.margin)
+        measurements.append(_measured(evidence, run, difference, judgement, floor))
+    whole = [seen.truth[name] for seen in evidence.observations]
+    truth = judge_truth(whole, floor.times(evidence.margin)) if name in PROVING else Judgement(PASS)
+    errors = error_histogram(
+        (run.candidate.numbers[name][run.pairs[1]], run.truth.numbers[name][run.pairs[0]])
+        for run in runs
+        if name in run.candidate.numbers and name in run.truth.numbers
+    )
+    return over_measurements(name, measurements, truth, floor, evidence.margin, errors)
+
+
+def _floor(name: str, truths: Sequence[Rows], noise: Sequence[Sequence[Rows]]) -> Bounds:
+    differences, compared = [], []
+    for truth, others in zip(truths, noise, strict=True):
+        compared.append(truth.numbers[name])
+        for other in others:
+            own, theirs = _same_things(truth.found, other.found)
+            differences.append(compare(other.numbers[name][theirs], truth.numbers[name][own]))
+    return noise_floor(differences, compared)
+
+
+def _difference(name: str, run: Matched) -> Difference:
+    """Of one output, over the rows that belong together; `index` is that of the truth."""
+    own, theirs = run.pairs
+    if name not in run.candidate.numbers:
+        return Difference(0, problem=f"{name} has no number for each row of {SCORES}")
+    if not own:
+        return Difference(0) if not len(run.truth.found) else Difference(0, problem="no row has its equal")
+    difference = compare(run.candidate.numbers[name][theirs], run.truth.numbers[name][own])
+    if not difference.index:
+        return difference
+    return replace(difference, index=(0, own[difference.index[0]], *difference.index[1:]))
+
+
+def _counted(evidence: Evidence, runs: Sequence[Matched]) -> OutputResult:
+    """`num_detections`: may differ by as many rows as are borderline."""
+    floor = noise_floor([], [seen.truth[COUNT] for seen in evidence.observations])
+    measurements = []
+    for run in runs:
+        difference = compare(np.array([[len(run.candidate.found)]]), np.array([[len(run.truth.found)]]))
+        borderline = [why for _, why in (*run.match.only_reference, *run.match.only_candidate) if why]
+        explained = difference.max <= len(borderline)
+        judgement = Judgement(PASS) if explained else judge_difference(difference, floor, evidence.margin)
+        measurements.append(_measured(evidence, run, difference, judgement, floor))
+    return over_measurements(COUNT, measurements, Judgement(PASS), floor, evidence.margin)
+
+
+def _measured(
+    evidence: Evidence, run: Matched, difference: Difference, judgement: Judgement, floor: Bounds
+) -> Measurement:
+    name = evidence.samples[run.sample].name
+    return Measurement(name, run.batch, difference, times_floor(difference, floor), judgement)

@@ -1,0 +1,129 @@
+"""The graph inside a TensorFlow model: opens frozen graphs, and cuts a graph where a value goes in or comes out.
+
+Used to run a frozen graph, to feed a picture behind the graph's own cast to float, and to look at inner tensors.
+Runs nothing by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Results of the Object Detection API, by which its frozen graphs name their outputs.
+RESULTS = ("detection_", "num_detections", "raw_detection_")
+ENDS = ("Assert", "NoOp", "Const")  # nodes that nobody uses and that give nothing
+PASSING = ("Identity", "StopGradient")
+
+Function = Callable[..., Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class OpenedGraph:
+    """A graph with its weights inside. `inputs` and `outputs` are tensors by name; `wrapped` can be cut (pruned)."""
+
+    wrapped: Any
+    inputs: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+
+    def between(self, given: Sequence[Any], wanted: Sequence[Any]) -> Function:
+        """The function from some tensors of the graph to others."""
+        function: Function = self.wrapped.prune(list(given), list(wanted))
+        return function
+
+    def behind_cast(self, name: str) -> Any | None:
+        """The float tensor that an integer input becomes before anything else is done with it; None where the graph
+        uses it in more than one way."""
+        found = list(_casts(self.inputs[name]))
+        return found[0] if len(found) == 1 and found[0] is not None else None
+
+    def inner(self) -> list[Any]:
+        """Every float tensor of the main graph that depends on an input, in order of execution; those inside of
+        loops have no single value and are left out."""
+        used, looped = self._reached(), self._looped()
+        return [
+            operation.outputs[0]
+            for operation in self.wrapped.graph.get_operations()
+            if operation.outputs
+            and operation.outputs[0].dtype.name == "float32"
+            and operation.name in used
+            and operation.name not in looped
+        ]
+
+    def _reached(self) -> set[str]:
+        """Operations between the inputs and the outputs."""
+        return {operation.name for operation in _following(self.inputs.values(), ())} & {
+            operation.name for operation in _leading_to(self.outputs.values())
+        }
+
+    def _looped(self) -> set[str]:
+        """Operations of the loops of TensorFlow 1: between Enter and Exit."""
+        enters = [o.outputs[0] for o in self.wrapped.graph.get_operations() if o.type in ("Enter", "RefEnter")]
+        return {operation.name for operation in _following(enters, ("Exit", "RefExit"))} | {
+            tensor.op.name for tensor in enters
+        }
+
+
+def open_frozen(tf: Any, path: Path) -> OpenedGraph:
+    """A frozen graph (.pb): its placeholders are the inputs, what the Object Detection API calls its results the
+    outputs; in other graphs what nobody uses."""
+    definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    wrapped = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
+    graph = wrapped.graph
+    names = [node.name for node in definition.node if node.name.startswith(RESULTS) and "/" not in node.name]
+    if not names:
+        used = {name.lstrip("^").partition(":")[0] for node in definition.node for name in node.input}
+        names = [node.name for node in definition.node if node.name not in used and node.op not in ENDS]
+    outputs = {name: graph.get_tensor_by_name(f"{name}:0") for name in sorted(names)}
+    needed = {operation.name for operation in _leading_to(outputs.values())}
+    inputs = {
+        node.name: graph.get_tensor_by_name(f"{node.name}:0")
+        for node in definition.node
+        if node.op == "Placeholder" and node.name in needed
+    }
+    return OpenedGraph(wrapped, inputs, outputs)
+
+
+def opened(signature: Any) -> OpenedGraph:
+    """A SavedModel's signature, its variables made constants."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    frozen = convert_variables_to_constants_v2(signature, lower_control_flow=False)
+    names = list(signature.structured_input_signature[1])
+    by_node = {tensor.op.name: tensor for tensor in frozen.inputs}
+    inputs = {name: by_node.get(name, frozen.inputs[place]) for place, name in enumerate(names)}
+    return OpenedGraph(frozen, inputs, dict(zip(sorted(signature.structured_outputs), frozen.outputs, strict=True)))
+
+
+def _casts(tensor: Any) -> Iterator[Any]:
+    """The casts to float32 that a tensor goes into, and None for every other use that is not its shape."""
+    for operation in tensor.consumers():
+        if operation.type in PASSING:
+            yield from _casts(operation.outputs[0])
+        elif operation.type == "Cast" and operation.outputs[0].dtype.name == "float32":
+            yield operation.outputs[0]
+        elif operation.type != "Shape":
+            yield None
+
+
+def _following(tensors: Any, until: Sequence[str]) -> Iterator[Any]:
+    """Operations that depend on some tensors, not going on behind those of the types `until`."""
+    pending, seen = list(tensors), set()
+    while pending:
+        for operation in pending.pop().consumers():
+            if operation.name not in seen:
+                seen.add(operation.name)
+                yield operation
+                pending += operation.outputs if operation.type not in until else ()
+
+
+def _leading_to(tensors: Any) -> Iterator[Any]:
+    """Operations that some tensors depend on, their own included."""
+    pending, seen = [tensor.op for tensor in tensors], set()
+    while pending:
+        operation = pending.pop()
+        if operation.name not in seen:
+            seen.add(operation.name)
+            yield operation
+            pending += [tensor.op for tensor in operation.inputs]

@@ -1,0 +1,139 @@
+"""The truth about a TensorFlow model: TensorFlow itself running the original file, in processes of its own.
+
+There is no float64 run of these graphs, so the noise is the spread of TensorFlow's own runs around the one that is
+taken for the truth: with oneDNN and without, with another number of threads, and with every pixel moved by one unit in
+the last place, which goes in behind the graph's own cast to float. For TF32 and fp16 it is moved by one unit of theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from zoo.base.artifact import FileRecord, TensorSpec
+from zoo.base.errors import UsageError
+from zoo.verify.inputs import Sample
+from zoo.verify.noise import ROUNDOFF
+from zoo.verify.runtimes.isolated import IsolatedRunner
+from zoo.verify.runtimes.protocol import Array, Settings, Tensors, available_threads
+from zoo.verify.runtimes.table import RUNTIMES
+from zoo.verify.tensors import compare
+from zoo.verify.truth import Layer, Observation
+
+ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+JITTERS = 2  # runs with a moved input in each process
+
+
+class TensorFlowReference:
+    """A TensorFlow model run as its authors ran it. `model` is a frozen graph or the folder of a SavedModel, `sources`
+    its files as a manifest records them; none where the artifact need not come from them. `options` are the
+    converter's, as the manifest keeps them.
+
+    Raises MissingBackend without TensorFlow, VerificationError where it refuses the file, and UsageError for a model
+    whose conversion takes or gives what TensorFlow's own does not.
+    """
+
+    suppression: ClassVar[None] = None
+
+    def __init__(
+        self,
+        model: Path,
+        sources: Sequence[FileRecord] = (),
+        options: Mapping[str, Any] | None = None,
+        detector: Mapping[str, Any] | None = None,
+    ) -> None:
+        options = options or {}
+        if options.get("pre", "image") != "image":
+            raise UsageError(
+                f"{model.name}: converted with --pre raw it takes other inputs than TensorFlow's own",
+                hint="verify the conversion with --pre image; the network inside is the same",
+            )
+        self.sources, self.from_source = tuple(sources), bool(sources)
+        self.detector: dict[str, Any] = {"box_format": "yxyx", **(detector or {})}
+        with ThreadPoolExecutor(2) as starting:  # both processes import TensorFlow at the same time
+            first = starting.submit(_start, model, available_threads(), onednn=True)
+            second = starting.submit(_start, model, 1, onednn=False)
+            self._runner, self._other = first.result(), second.result()
+        self.description = f"{model.name}, {self._runner.runtime} with oneDNN"
+        self.inputs = tuple(_closed(spec) for spec in self._runner.inputs)
+        given = [spec.name for spec in self._runner.outputs]
+        self.outputs = tuple(name for name in given if options.get("post") != "raw" or name.startswith("raw_"))
+        self._seen: dict[tuple[str, str], Observation] = {}
+
+    def observe(self, sample: Sample, precision: str) -> Observation:
+        """See `Reference`. Each sample runs alone: models exported for batch 1 answer for the first picture only."""
+        key = (_fingerprint(sample.feeds), precision)
+        if key not in self._seen:
+            truth = self._runner.run(sample.feeds)
+            noise = [self._other.run(sample.feeds)]
+            noise += [runner.run(self._moved(sample, 1, number, precision)) for runner in self._runners
+                      for number in range(JITTERS)]  # fmt: skip
+
+            def retried(units: float, times: int) -> list[dict[str, Array]]:
+                return [self._runner.run(self._moved(sample, units, number, precision)) for number in range(times)]
+
+            self._seen[key] = Observation(truth, tuple(noise), retried)
+        return self._seen[key]
+
+    def layers(self, sample: Sample) -> list[Layer]:
+        """Every node of the graph that gives one float tensor; its noise is the spread of three runs."""
+        truth = self._runner.tensors(sample.feeds)
+        spread = [self._other.tensors(sample.feeds)]
+        spread += [runner.tensors(self._moved(sample, 1, 0, "fp32")) for runner in self._runners]
+        nodes = self._runner.nodes()
+        places = {name: place for place, (name, _, _) in enumerate(nodes)}
+        return [
+            Layer(
+                index=place,
+                type=kind,
+                line=0,
+                truth=truth[name],
+                noise=tuple(compare(other[name], truth[name]) for other in spread),
+                name=name,
+                sources=tuple(places[source] for source in sources if source in places),
+            )
+            for place, (name, kind, sources) in enumerate(nodes)
+        ]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, at: TracebackType | None) -> None:
+        with closing(self._runner), closing(self._other):
+            pass
+
+    @property
+    def _runners(self) -> tuple[IsolatedRunner, IsolatedRunner]:
+        return self._runner, self._other
+
+    def _moved(self, sample: Sample, units: float, number: int, precision: str) -> dict[str, Array]:
+        random = np.random.default_rng([sample.seed, number])
+        return {name: moved(array, units * 2 * ROUNDOFF[precision], random) for name, array in sample.feeds.items()}
+
+
+def moved(array: Array, step: float, random: np.random.Generator) -> Array:
+    """Every element up or down by the share `step` of itself, as float32: with 2⁻²³ by one unit in the last place."""
+    share = step * random.choice([-1.0, 1.0], array.shape)
+    return (array.astype(np.float64) * (1 + share)).astype(np.float32)
+
+
+def _start(model: Path, threads: int, *, onednn: bool) -> IsolatedRunner:
+    return IsolatedRunner(model, RUNTIMES["tf"], Settings(threads=threads), {ONEDNN: str(int(onednn))})
+
+
+def _fingerprint(feeds: Tensors) -> str:
+    return hashlib.sha256(
+        b"".join(array.tobytes() + repr(array.shape).encode() for array in feeds.values())
+    ).hexdigest()
+
+
+def _closed(spec: TensorSpec) -> TensorSpec:
+    """The batch is open: each picture is run by itself, so the reference takes any number of them."""
+    return TensorSpec(spec.name, spec.dtype, ("batch", *spec.shape[1:]), spec.meaning)
