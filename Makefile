@@ -30,7 +30,9 @@ check: .venv/.everything  ## formatting, lint, strict types
 	$(BIN)/mypy tests benchmarks
 
 conformance: .venv/.everything  ## ONNX's own node tests through the writers; writes docs/conformance.md
-	$(BIN)/python -m tests.conformance.scoreboard
+	$(PIP) download --quiet --disable-pip-version-check --no-deps --only-binary :all: --python-version 3.10 \
+		--platform manylinux2014_x86_64 --dest build/onnx-1.12 onnx==1.12.0
+	$(BIN)/python -m tests.conformance.scoreboard --older build/onnx-1.12/onnx-1.12.0-*.whl
 
 mutations: .venv/.everything  ## break a model in every known way: each must be caught
 	$(BIN)/python -m pytest -q tests/mutations

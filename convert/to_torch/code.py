@@ -58,7 +58,7 @@ def literal(value: Any) -> Code:
     if isinstance(value, float) and not math.isfinite(value):
         return Code(f'float("{value}")')
     if value is None or isinstance(value, bool | int | float):
-        return Code(repr(value))
+        return Code(repr(value).replace("e+", "e"))
     if isinstance(value, str):
         return Code(quoted(value))
     if isinstance(value, tuple):

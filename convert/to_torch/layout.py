@@ -18,6 +18,9 @@ def laid_out(line: str) -> list[str]:
     start, end = _last_brackets(line)
     if end <= start + 1:
         return [line]
+    targets, equals, value = line.strip().partition(" = ")
+    if start > LIMIT and equals and ", " in targets:
+        return [f"{indent}(", *(f"{indent}    {target}," for target in targets.split(", ")), f"{indent}) = {value}"]
     body, deeper = line[start + 1 : end], indent + "    "
     if len(deeper + body) <= LIMIT and not line.lstrip().startswith("return ("):
         middle = [deeper + body]

@@ -16,7 +16,7 @@ from zoo.convert.onnx_graph.graph import Node
 from zoo.convert.to_torch.code import VARIABLE, Code
 from zoo.convert.to_torch.program import Assign, Block, Program
 
-MAX_LENGTH = 40
+MAX_LENGTH = 60
 PASSING = "x"  # a value that only the next line needs
 RESERVED = {
     *(name.lower() for name in (*keyword.kwlist, *keyword.softkwlist, *dir(builtins))),

@@ -18,7 +18,7 @@ from zoo.convert.to_torch.safetensors import KINDS
 
 LOAD = '''
 def load(path: str | Path | None = None) -> Model:
-    """The model in eval mode with its weights, mapped from `path` or from the file {weights} beside this one."""
+    """The model in eval mode, its weights mapped from `path`, by default the file {weights} beside this one."""
     path = Path(path or Path(__file__).with_name("{weights}"))
     with path.open("rb") as file:
         begin = 8 + int.from_bytes(file.read(8), "little")

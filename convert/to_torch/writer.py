@@ -12,8 +12,10 @@ import numpy as np
 from zoo.base.errors import ConversionError
 from zoo.convert.onnx_graph.graph import Graph, Node, Value
 from zoo.convert.to_torch import operators  # noqa: F401  (importing it fills the table)
+from zoo.convert.to_torch.activations import tidy_activations
 from zoo.convert.to_torch.code import VARIABLE, Code, call, code, dtype_code
 from zoo.convert.to_torch.host import on_host
+from zoo.convert.to_torch.layer_names import layer_hints
 from zoo.convert.to_torch.naming import Identifiers, drop_unused, node_hint
 from zoo.convert.to_torch.program import Program
 from zoo.convert.to_torch.sizes import ATOM, Sym, to_float
@@ -49,6 +51,7 @@ class Writer:
         self.program = Program()
         self._held: ChainMap[str, Held] = ChainMap()
         self._values: ChainMap[str, Value] = ChainMap()
+        self._layer_hints = layer_hints(graph)
         self._layer_names = Identifiers.for_layers()
         self._shared: dict[tuple[Code, tuple[str, ...]], Code] = {}
         self._buffers: dict[int, Code] = {}  # by the id of the array
@@ -67,6 +70,7 @@ class Writer:
             if code_of in self.program.hints and code_of not in self.program.inputs:
                 self.program.hints[code_of] = value.name
         drop_unused(self.program)
+        tidy_activations(self.program)
         return self.program
 
     def body(self, graph: Graph) -> list[Held]:
@@ -214,5 +218,6 @@ class Writer:
         """A layer named after `node`; the same constructor on the same constants is the same layer."""
         key = (constructor, names)
         if not weights or key not in self._shared:
-            self._shared[key] = self.program.layer(self._layer_names.new(node_hint(node)), constructor, weights)
+            name = self._layer_names.new(self._layer_hints.get(node.outputs[0], node_hint(node)))
+            self._shared[key] = self.program.layer(name, constructor, weights)
         return self._shared[key]

@@ -110,7 +110,7 @@ def test_identifiers(text: str) -> None:
     assert name.isidentifier()
     assert name.isascii()
     assert not name.startswith("_")
-    assert len(name) <= 50
+    assert len(name) <= 70
 
 
 @given(st.text())
