@@ -67,7 +67,7 @@ def _where(report: Report) -> str:
     departure = report.departure
     if not departure:
         return ""
-    return f"first layer that departs: {departure.layer} [{departure.type}], cfg line {departure.line}"
+    return f"first layer that departs: {departure.where}"
 
 
 def _numbers(output: OutputResult) -> str:

@@ -51,7 +51,7 @@ def _details(report: Report) -> list[str]:
     lines = [""]
     if report.departure:
         at = report.departure
-        lines.append(f"- first layer that departs: **{at.layer}** `[{at.type}]`, cfg line {at.line}, node `{at.node}`")
+        lines.append(f"- first layer that departs: **{_escape(at.where)}**, here `{at.node}`")
     lines += [
         f"- `{output.name}`: {_escape(output.judgement.reason)}"
         for output in report.outputs

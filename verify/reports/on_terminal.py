@@ -84,7 +84,7 @@ def _departure_lines(report: Report) -> list[str]:
     if not at:
         return []
     size = f"{_number(at.times_floor)} times its noise floor; {_number(at.before)} before it"
-    return [f"first layer that departs: {at.layer} [{at.type}], cfg line {at.line}, node {at.node}: {size}"]
+    return [f"first layer that departs: {at.where}; here {at.node}: {size}"]
 
 
 def _matrix(reports: Sequence[Report]) -> Table:
