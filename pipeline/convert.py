@@ -5,6 +5,7 @@ An artifact in the store that this version made from the same files with the sam
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from zoo.base.errors import UsageError
 from zoo.catalog import Store
 from zoo.pipeline.formats import FORMATS, HUB, READERS, WRITERS, Options
 from zoo.pipeline.source import Source, catalog_source
+
+TF, TFLITE = "tf", "tflite"  # the TensorFlow writer lays a .tflite beside its SavedModel
 
 
 def convert_model(
@@ -53,6 +56,26 @@ def convert(
     stored = store.artifact_folder(source.name, HUB, _key(source, options.of_reader(source.family)))
     hub = _hub(source, options, outs.get(HUB), stored)
     return [hub if target == HUB else _write(target, hub, source, options, outs[target], store) for target in to]
+
+
+def convert_to_run(
+    source: Source, formats: Sequence[str], *, options: Options | None = None, store: Store | None = None
+) -> list[Artifact]:
+    """As `convert`, into the store, with the .tflite that the TensorFlow writer makes as a format of its own."""
+    options = options or Options()
+    if TFLITE in formats:
+        told = {**options.writers.get("tf", {}), TFLITE: True}
+        options = dataclasses.replace(options, writers={**options.writers, "tf": told})
+    written = [TF if one == TFLITE else one for one in formats]
+    artifacts = convert(source, written, options=options, store=store)
+    return [_tflite(one) if format == TFLITE else one for one, format in zip(artifacts, formats, strict=True)]
+
+
+def _tflite(artifact: Artifact) -> Artifact:
+    """The .tflite of a TensorFlow artifact. Its sizes are fixed, so the manifest's inputs and outputs are not its."""
+    (record,) = (record for record in artifact.files if record.role == TFLITE)
+    files = (dataclasses.replace(record, role="model"),)
+    return dataclasses.replace(artifact, format=TFLITE, files=files, inputs=(), outputs=())
 
 
 def check_formats(to: Sequence[str]) -> None:

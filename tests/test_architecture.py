@@ -22,8 +22,9 @@ MAY_IMPORT = {
     "fetch": {"base", "catalog"},
     "convert": {"base", "catalog", "darknet"},
     "verify": {"base", "catalog", "darknet", "vision"},
-    "pipeline": {"base", "catalog", "darknet", "vision", "shapes", "fetch", "convert", "verify"},
-    "cli": {"base", "catalog", "darknet", "vision", "shapes", "fetch", "convert", "verify", "pipeline"},
+    "detect": {"base", "verify", "vision"},
+    "pipeline": {"base", "catalog", "darknet", "vision", "shapes", "fetch", "convert", "verify", "detect"},
+    "cli": {"base", "catalog", "darknet", "vision", "shapes", "fetch", "convert", "verify", "detect", "pipeline"},
 }
 HEAVY = ("tensorflow", "torch", "cv2", "onnxruntime", "tf2onnx", "onnx", "numpy", "PIL", "urllib3", "rich", "yaml")
 

@@ -1,4 +1,4 @@
-"""Draws detections on a picture: a frame for each, with its label and score. Decides nothing about what is shown.
+"""Draws detections on a picture: mask, frame, label and score of each. Decides nothing about what is shown.
 
 Line width and text follow the size of the picture; each class always has the same colour, whatever else is found.
 """
@@ -6,13 +6,15 @@ Line width and text follow the size of the picture; each class always has the sa
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Sequence
+import functools
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from zoo.vision.masks import placed_mask
 from zoo.vision.nms import Detections
 
 Colour = tuple[int, int, int]
@@ -20,6 +22,8 @@ Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in pixels; the
 Size = tuple[int, int]  # width, height
 
 GOLDEN = 0.618034  # of the colour circle from one class to the next: neighbours in number differ most
+MARK: Colour = (255, 0, 200)  # the frame around what is marked; no class has it
+MASK = 0.45  # how much of a mask's pixels is its colour
 HALO: Colour = (20, 20, 20)  # around a frame, so that it shows on its own colour too
 LINE = 1 / 180  # of the picture's shorter side
 TEXT = 1 / 34
@@ -27,17 +31,21 @@ SMALLEST_TEXT = 11  # pixels
 
 
 def draw_detections(
-    picture: Image.Image | NDArray[np.uint8], detections: Detections, labels: Sequence[str]
+    picture: Image.Image | NDArray[np.uint8],
+    detections: Detections,
+    labels: Sequence[str],
+    marked: Collection[int] = (),
 ) -> Image.Image:
     """A copy of `picture` (or uint8 [H, W, 3] RGB) with the detections drawn on it, the best on top.
 
-    `detections.boxes` are relative to the picture. A class beyond `labels` is shown by its number.
+    `detections.boxes` are relative to the picture. A class beyond `labels` is shown by its number. Those at the
+    positions `marked` get a second, striking frame.
     """
     source = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    image = source.convert("RGB")
+    image = _with_masks(source.convert("RGB"), detections)
     draw = ImageDraw.Draw(image)
     shorter = min(image.size)
-    line, font = max(1, round(shorter * LINE)), ImageFont.load_default(max(SMALLEST_TEXT, shorter * TEXT))
+    line, font = max(1, round(shorter * LINE)), text_font(max(SMALLEST_TEXT, shorter * TEXT))
     frames = [_frame(box, image.size) for box in detections.boxes]
     texts = [_text(int(c), s, labels) for c, s in zip(detections.classes, detections.scores, strict=True)]
     plates: list[Rectangle] = []
@@ -45,12 +53,20 @@ def draw_detections(
         plates.append(_plate(frame, _text_size(font, text, line), image.size, plates))
     colours = [class_colour(int(label)) for label in detections.classes]
     for number in reversed(range(len(frames))):
+        if number in marked:
+            _outline(draw, _grown(frames[number], 2 * line + 1), MARK, 2 * line)
         _outline(draw, frames[number], colours[number], line)
     for number in reversed(range(len(frames))):
         draw.rectangle(plates[number], fill=colours[number])
         corner = (plates[number][0] + line, plates[number][1] + line)
         draw.text(corner, texts[number], fill=text_colour(colours[number]), font=font, anchor="la")
     return image
+
+
+@functools.lru_cache(maxsize=8)
+def text_font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Pillow's own font in a size of pixels: the same on every machine."""
+    return ImageFont.load_default(size)
 
 
 def class_colour(label: int) -> Colour:
@@ -64,6 +80,23 @@ def text_colour(background: Colour) -> Colour:
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in background)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return (0, 0, 0) if (luminance + 0.05) ** 2 >= 1.05 * 0.05 else (255, 255, 255)
+
+
+def _with_masks(image: Image.Image, detections: Detections) -> Image.Image:
+    """The masks over the picture, each in the colour of its class; the picture itself where there are none."""
+    if detections.masks is None or not len(detections):
+        return image
+    pixels = np.array(image)
+    for number in reversed(range(len(detections))):
+        rows, columns, inside = placed_mask(detections.masks[number], detections.boxes[number], image.size)
+        colour = np.array(class_colour(int(detections.classes[number])), np.float32)
+        part = pixels[rows, columns]  # a view
+        part[inside] = np.rint(part[inside] * (1 - MASK) + colour * MASK).astype(np.uint8)
+    return Image.fromarray(pixels)
+
+
+def _grown(frame: Rectangle, by: int) -> Rectangle:
+    return frame[0] - by, frame[1] - by, frame[2] + by, frame[3] + by
 
 
 def _text(label: int, score: float, labels: Sequence[str]) -> str:

@@ -56,7 +56,7 @@ class Placement:
 
 def load_picture(path: Path) -> Array:
     """Decode a picture file to float32 [3, H, W], RGB, 0..1. See `load_pixels`."""
-    return np.ascontiguousarray(load_pixels(path).transpose(2, 0, 1)) / BYTE
+    return _in_units(np.ascontiguousarray(load_pixels(path).transpose(2, 0, 1)))
 
 
 def load_pixels(file: Path | BinaryIO, name: str = "") -> Pixels:
