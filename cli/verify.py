@@ -30,6 +30,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU.  [default: all]")
 @click.option("--margin", type=float, help="Times the noise floor that is allowed.  [default: by precision]")
 @click.option("--threshold", type=float, default=0.25, show_default=True, help="Score threshold of the detections.")
+@click.option("--bisect", is_flag=True, help="Compare layer by layer even where nothing failed.")
 @click.option("--quick", "speed", flag_value="quick", help="Time shortly.")
 @click.option("--no-speed", "speed", flag_value="none", help="Do not time.")
 @click.option("--artifact", type=PATH, help="A model file, to verify against --reference, or --cfg and --weights.")
@@ -105,6 +106,7 @@ def _how(
     threads: int | None,
     margin: float | None,
     threshold: float,
+    bisect: bool,
     speed: str | None,
 ) -> dict[str, Any]:
     """The command line's options as the arguments of a verification."""
@@ -120,6 +122,7 @@ def _how(
         margin=margin,
         speed=speed or "full",
         threshold=threshold,
+        bisect=bisect,
     )
     pictures = find_pictures(images) if images else ()
     return {"devices": _words(devices), "options": options, "pictures": pictures}

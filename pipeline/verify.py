@@ -8,21 +8,30 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 from zoo.base.artifact import MANIFEST, Artifact, FileRecord, read_artifact
 from zoo.base.errors import UsageError
 from zoo.catalog import Store
-from zoo.pipeline.convert import convert
+from zoo.convert.from_tensorflow.source import find_source
+from zoo.pipeline.convert import convert_to_run
 from zoo.pipeline.formats import HUB
 from zoo.pipeline.formats import Options as Conversion
 from zoo.pipeline.source import Source, catalog_source
-from zoo.verify import ArtifactReference, DarknetReference, Options, Reference, Report, verify_artifact
+from zoo.verify import (
+    ArtifactReference,
+    DarknetReference,
+    Options,
+    Reference,
+    Report,
+    TensorFlowReference,
+    verify_artifact,
+)
 from zoo.verify.runtimes.table import format_of
 
 SAME = ("runtime", "device", "precision")  # a newer verdict for the same takes the place of an older one
-TFLITE = "tflite"  # a file that the TensorFlow writer lays beside its SavedModel; verified as a format of its own
 
 
 def verify_model(
@@ -56,14 +65,9 @@ def verify(
     Raises what converting raises, and what `zoo.verify.verify_artifact` raises. A source that is itself an ONNX file
     is the reference of what is written from it.
     """
-    conversion = conversion or Conversion()
-    if TFLITE in formats:
-        told = {**conversion.writers.get("tf", {}), "tflite": True}
-        conversion = dataclasses.replace(conversion, writers={**conversion.writers, "tf": told})
-    written = ("tf" if one == TFLITE else one for one in formats)
-    hub, *artifacts = convert(source, (HUB, *written), options=conversion, store=store)
-    artifacts = [_tflite(one) if format == TFLITE else one for one, format in zip(artifacts, formats, strict=True)]
-    return _judge(artifacts, _reference(source, hub), devices, options or Options(), pictures, hub)
+    hub, *artifacts = convert_to_run(source, (HUB, *formats), options=conversion, store=store)
+    with _reference(source, hub) as reference:
+        return _judge(artifacts, reference, devices, options or Options(), pictures, hub)
 
 
 def verify_files(
@@ -74,14 +78,22 @@ def verify_files(
     options: Options | None = None,
     pictures: Sequence[Path] = (),
 ) -> list[Report]:
-    """Verify one model file against another of any format, or against a Darknet (cfg, weights)."""
+    """Verify one model file against another of any format, or against a Darknet (cfg, weights).
+
+    A TensorFlow model as the reference is run as the source of a conversion is: see `TensorFlowReference`.
+    """
     candidate = read_model(artifact)
     if isinstance(reference, tuple):
         return _judge(
             [candidate], DarknetReference(*reference, candidate.options), devices, options or Options(), pictures
         )
     other = read_model(reference)
-    with ArtifactReference(other.model, other.format, detector=other.detector) as truth:
+    kept: AbstractContextManager[Reference]
+    if other.format == "tf":
+        kept = TensorFlowReference(other.model, (), candidate.options, other.detector)
+    else:
+        kept = ArtifactReference(other.model, other.format, detector=other.detector)
+    with kept as truth:
         return _judge([candidate], truth, devices, options or Options(), pictures)
 
 
@@ -99,22 +111,13 @@ def read_model(path: Path) -> Artifact:
     return Artifact(path.parent, path.stem, format_of(path), "", (), files, (), ())
 
 
-def _tflite(artifact: Artifact) -> Artifact:
-    """The .tflite of a TensorFlow artifact. Its sizes are fixed, so the manifest's inputs and outputs are not its."""
-    (record,) = (record for record in artifact.files if record.role == TFLITE)
-    files = (dataclasses.replace(record, role="model"),)
-    return dataclasses.replace(artifact, format=TFLITE, files=files, inputs=(), outputs=())
-
-
-def _reference(source: Source, hub: Artifact) -> Reference:
-    if source.family == "onnx":
-        return ArtifactReference(hub.model, hub.format, detector=hub.detector)
-    if source.family != "darknet":
-        raise UsageError(
-            f"{source.name}: a model of the family {source.family} cannot be verified against its source yet",
-            hint="compare two files: zoo verify --artifact FILE --reference FILE",
-        )
-    return DarknetReference(source.files["cfg"], source.files["weights"], hub.options)
+def _reference(source: Source, hub: Artifact) -> AbstractContextManager[Reference]:
+    if source.family == "darknet":
+        return nullcontext(DarknetReference(source.files["cfg"], source.files["weights"], hub.options))
+    if source.family == "tensorflow":
+        model = find_source(source.files["model"].resolve()).path
+        return TensorFlowReference(model, source.records, hub.options, hub.detector)
+    return ArtifactReference(hub.model, hub.format, detector=hub.detector)
 
 
 def _judge(

@@ -177,7 +177,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class LayerResult:
-    """One layer of candidate and reference side by side, on one sample. `index`, `line` and `node` as in
+    """One layer of candidate and reference side by side, on one sample. `index`, `line`, `node` and `name` as in
     `Departure`; `times_floor` is by the layer's own noise, None where no margin would do."""
 
     index: int
@@ -186,11 +186,13 @@ class LayerResult:
     node: str
     max: float
     times_floor: float | None
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Departure:
-    """The first layer that departs from the reference: Darknet's index, the line of the cfg, the layer's type."""
+    """The first layer that departs from the reference: of a Darknet source its index, the line of the cfg and the
+    layer's type; of a graph the place, type and `name` of the node. `node` is the candidate's."""
 
     layer: int
     type: str
@@ -199,6 +201,13 @@ class Departure:
     difference: Difference
     times_floor: float | None
     before: float
+    name: str = ""
+
+    @property
+    def where(self) -> str:
+        """For a person."""
+        place = f"node {self.name}" if self.name else f"{self.layer}"
+        return f"{place} [{self.type}]" + (f", cfg line {self.line}" if self.line else "")
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from zoo.base.artifact import Artifact, FileRecord
 from zoo.base.errors import UsageError, VerificationError
-from zoo.verify.bisect import find_departure
+from zoo.verify.bisect import bisect
 from zoo.verify.detections import Suppression
 from zoo.verify.detector import ROWS, has_detections, judge_detections
 from zoo.verify.environment import environment
@@ -46,7 +46,8 @@ class Options:
     """How to verify. `device` may be "auto"; `batches` of None are 1 and 3 where the model takes any, else its own.
 
     `margin` (times the noise floor) of None is the margin of the precision; `speed` is "full", "quick" or "none";
-    `threshold` and `nms` are those of the detections compared.
+    `threshold` and `nms` are those of the detections compared. `bisect` compares layer by layer even where nothing
+    failed.
     """
 
     device: str = "cpu"
@@ -58,6 +59,7 @@ class Options:
     speed: str = "full"
     threshold: float = 0.25
     nms: float = 0.45
+    bisect: bool = False
 
     @property
     def allowed(self) -> float:
@@ -133,10 +135,9 @@ def _judge(
     if report.passed and options.speed != "none":
         speed = _speed(artifact, runner, evidence, options, _judge_timed(reference, options, evidence))
         report = replace(report, speed=speed, judgement=overall([*parts, ("speed", speed.judgement)]))
-    if report.judgement.verdict == FAIL:
-        settings = Settings(runner.device, options.precision, options.threads)
-        departure = find_departure(artifact, reference, evidence.samples, outputs, options.allowed, settings)
-        report = replace(report, departure=departure)
+    if options.bisect or report.judgement.verdict == FAIL:
+        found = bisect(runner, reference, evidence.samples, outputs, options.allowed)
+        report = replace(report, layers=found.layers, departure=found.departure)
     return report
 
 
@@ -211,7 +212,8 @@ def _stale(artifact: Artifact, reference: Reference, hub: Artifact | None) -> st
         )
     given = _hashes(reference.sources)
     through_hub = hub and _hashes(artifact.sources) == _hashes(hub.files) and _hashes(hub.sources) == given
-    if reference.from_source and _hashes(artifact.sources) != given and not through_hub:
+    claimed = _hashes(artifact.sources)  # nothing, for a file without a manifest: it is measured like any other
+    if reference.from_source and claimed and claimed != given and not through_hub:
         return "unverified: the artifact was made from other source files than the reference"
     return ""
 

@@ -127,10 +127,3 @@ def test_errors_pass_through(source: Source, store: Store, monkeypatch: pytest.M
     source.files["weights"].write_bytes(b"<html>")
     with pytest.raises(ConversionError):
         verify(source, options=OPTIONS, store=Store(store.root / "other"))
-
-
-def test_a_family_without_a_reference_is_refused(source: Source, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    (hub,) = convert(source, store=store)
-    monkeypatch.setattr("zoo.pipeline.verify.convert", lambda *_, **__: [hub, hub])
-    with pytest.raises(UsageError, match="family tensorflow cannot be verified"):
-        verify(dataclasses.replace(source, family="tensorflow"), options=OPTIONS, store=store)

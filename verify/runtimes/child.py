@@ -36,7 +36,7 @@ class Server:
             case "outputs":
                 return {}, self.bound[1]()
             case "tensors":
-                return {}, self.runner.tensors(tensors)  # type: ignore[attr-defined]
+                return {}, self.runner.tensors(tensors)
             case "nodes":
                 return {"nodes": self.runner.nodes()}, {}  # type: ignore[attr-defined]
             case "memory":

@@ -105,6 +105,10 @@ class DarknetRunner:
     def bind(self, feeds: Tensors) -> Bound:
         return bind_by_running(self.run, feeds)
 
+    def tensors(self, feeds: Tensors) -> dict[str, Array]:
+        """The library's layers have another form in each program: not shown."""
+        return {}
+
     def memory(self) -> dict[str, int]:
         return {"host": host_memory()}
 

@@ -15,6 +15,7 @@ from typing import Any
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import MissingBackend, VerificationError
 from zoo.base.optional import require
+from zoo.verify.runtimes.onnx_file import expose
 from zoo.verify.runtimes.protocol import (
     Array,
     Bound,
@@ -70,6 +71,14 @@ class OnnxRuntimeRunner:
 
         names = [spec.name for spec in self.outputs]
         return run_bound, lambda: dict(zip(names, binding.copy_outputs_to_cpu(), strict=True))
+
+    def tensors(self, feeds: Tensors) -> dict[str, Array]:
+        """See `Runner`. Every tensor becomes an output of a session of its own."""
+        with tempfile.TemporaryDirectory() as folder:
+            exposed = Path(folder) / "exposed.onnx"
+            nodes = expose(self._path, exposed)
+            session = _session(self._ort, exposed, self._settings)
+            return dict(zip(nodes.values(), session.run(list(nodes), dict(feeds)), strict=True))
 
     def placement(self, feeds: Tensors) -> Placement:
         """Run once in a profiled session of its own and count the nodes by provider and operator."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import onnx
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import MissingBackend, VerificationError
 from zoo.base.optional import require
+from zoo.verify.runtimes.onnx_file import expose
 from zoo.verify.runtimes.protocol import (
     Array,
     Bound,
@@ -30,7 +32,7 @@ class OpenCVRunner:
     def __init__(self, path: Path, settings: Settings) -> None:
         self._cv2 = cv2 = require("cv2", "running a model in OpenCV")
         self.runtime = f"opencv {cv2.__version__}"
-        self._path = path
+        self._path, self._settings = path, settings
         cv2.setNumThreads(settings.threads)
         self.inputs, self.outputs = _specs(path)
         self._net = _net(cv2, path)
@@ -47,6 +49,18 @@ class OpenCVRunner:
 
     def bind(self, feeds: Tensors) -> Bound:
         return bind_by_running(self.run, feeds)
+
+    def tensors(self, feeds: Tensors) -> dict[str, Array]:
+        """See `Runner`. Every tensor becomes an output of a net of its own; empty where OpenCV cannot run that."""
+        with tempfile.TemporaryDirectory() as folder:
+            exposed = Path(folder) / "exposed.onnx"
+            nodes = expose(self._path, exposed)
+            try:
+                runner = OpenCVRunner(exposed, self._settings)
+                found = runner.run(feeds)
+            except VerificationError:
+                return {}
+        return {node: found[tensor] for tensor, node in nodes.items() if tensor in found}
 
     def memory(self) -> dict[str, int]:
         return {"host": host_memory()}

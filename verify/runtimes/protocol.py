@@ -84,6 +84,10 @@ class Runner(Protocol):
         """For timing: a call that runs on these feeds again and again, without copies where the runtime can do that
         and returning when the device is done, and one that copies the outputs of the last run."""
 
+    def tensors(self, feeds: Tensors) -> dict[str, Array]:
+        """Every tensor inside the model after one inference, by the name of the node that gives it, in order of
+        execution; empty where the runtime does not show them."""
+
     def memory(self) -> dict[str, int]:
         """Bytes in use now: "host" of the process that runs the model, "device" where the runtime can tell."""
 

@@ -42,10 +42,9 @@ class TorchRunner:
     def run(self, feeds: Tensors) -> dict[str, Array]:
         torch = self._torch
         self._set_precision()
-        values = [torch.from_numpy(feeds[spec.name]).to(self._device) for spec in self.inputs]
         try:
             with torch.inference_mode():
-                results = self._module(*values)
+                results = self._module(*self._values(feeds))
         except Exception as error:  # what a module raises cannot be foreseen
             raise VerificationError(f"{self._path.name}: the run ends with: {error}") from error
         tensors = results if isinstance(results, tuple | list) else (results,)
@@ -54,6 +53,14 @@ class TorchRunner:
             raise VerificationError(f"{self._path.name}: gives {len(tensors)} outputs, its manifest has {len(names)}")
         self.device = str(tensors[0].device)
         return {name: tensor.cpu().numpy() for name, tensor in zip(names, tensors, strict=True)}
+
+    def tensors(self, feeds: Tensors) -> dict[str, Array]:
+        """See `Runner`. Nodes are named after the operator and its number: neither form of a model keeps names."""
+        found: dict[str, Array] = {}
+        self._set_precision()
+        with self._torch.no_grad(), _watching(self._torch, found):
+            self._module(*self._values(feeds))
+        return found
 
     def bind(self, feeds: Tensors) -> Bound:
         return bind_by_running(self.run, feeds)
@@ -65,6 +72,9 @@ class TorchRunner:
 
     def close(self) -> None:
         del self._module
+
+    def _values(self, feeds: Tensors) -> list[Any]:
+        return [self._torch.from_numpy(feeds[spec.name]).to(self._device) for spec in self.inputs]
 
     def _set_precision(self) -> None:
         """TF32 is a switch of the whole process: set before every run."""
@@ -89,6 +99,23 @@ def _device(torch: Any, settings: Settings) -> Any:
             hint="zoo doctor shows the driver; PyTorch must be a build with CUDA",
         )
     return torch.device("cuda", settings.index)
+
+
+def _watching(torch: Any, found: dict[str, Array]) -> Any:
+    """While this is active, what every operator gives is copied into `found`."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            result = function(*args, **(kwargs or {}))
+            for one in result if isinstance(result, tuple | list) else (result,):
+                if isinstance(one, torch.Tensor) and one.is_floating_point():
+                    name = function.__name__.partition(".")[0]
+                    found[f"{name} {len(found)}"] = one.detach().cpu().numpy().copy()
+            return result
+
+    make: Any = Watch
+    return make()
 
 
 def _names(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:

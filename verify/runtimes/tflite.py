@@ -34,7 +34,7 @@ class TFLiteRunner:
         with captured_stderr():
             tf = require("tensorflow", "running a TFLite model")
         self.runtime = f"tflite {tf.__version__}"
-        self._path = path
+        self._tf, self._path, self._threads = tf, path, settings.threads
         self._interpreter = _interpreter(tf, path, settings.threads)
         signatures = self._interpreter.get_signature_list()
         if not signatures:
@@ -52,6 +52,19 @@ class TFLiteRunner:
     def bind(self, feeds: Tensors) -> Bound:
         return bind_by_running(self.run, feeds)
 
+    def tensors(self, feeds: Tensors) -> dict[str, Array]:
+        """See `Runner`. Needs an interpreter of its own, which keeps them and fuses nothing."""
+        interpreter = _interpreter(self._tf, self._path, self._threads, keep=True)
+        run = interpreter.get_signature_runner(next(iter(interpreter.get_signature_list())))
+        run(**feeds)
+        found = {}
+        for detail in interpreter.get_tensor_details():
+            try:
+                found[detail["name"]] = np.array(interpreter.get_tensor(detail["index"]))
+            except ValueError:  # a tensor that this run had no use for
+                continue
+        return found
+
     def memory(self) -> dict[str, int]:
         return {"host": host_memory()}
 
@@ -67,11 +80,19 @@ def load(path: Path, settings: Settings) -> TFLiteRunner:
     return TFLiteRunner(path, settings)
 
 
-def _interpreter(tf: Any, path: Path, threads: int) -> Any:
+def _interpreter(tf: Any, path: Path, threads: int, keep: bool = False) -> Any:
+    """With `keep` every inner tensor can be read after a run."""
+    kinds = tf.lite.experimental.OpResolverType
+    resolver = kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep else kinds.AUTO
     try:
         with warnings.catch_warnings(), captured_stderr():
             warnings.simplefilter("ignore")  # its announcement that it moves to another package
-            interpreter = tf.lite.Interpreter(str(path), num_threads=threads)
+            interpreter = tf.lite.Interpreter(
+                str(path),
+                num_threads=threads,
+                experimental_op_resolver_type=resolver,
+                experimental_preserve_all_tensors=keep,
+            )
             interpreter.allocate_tensors()
         return interpreter
     except (RuntimeError, ValueError) as error:

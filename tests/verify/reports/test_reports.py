@@ -125,7 +125,7 @@ def test_markdown_has_a_line_for_each_and_escapes(reports: list[Report]) -> None
     assert len(rows) == 1 + len(reports)
     assert rows[1].startswith("| ✅ | right | onnx | cpu | fp32 |")
     assert "one weight \\| &lt;off>" in rows[2]
-    assert "first layer that departs: **1**" in text
+    assert "first layer that departs: **1 [convolutional]" in text
 
 
 def test_the_terminal_shows_a_verdict_for_each(reports: list[Report]) -> None:
