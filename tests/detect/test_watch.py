@@ -1,0 +1,83 @@
+"""From frames to sights: detections on the picture, formats compared, workers sharing the frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.detect.making import SIDE, detector, picture
+from zoo.base.errors import UsageError
+from zoo.detect.sources import Frame, Source
+from zoo.detect.watch import Looking, watch
+from zoo.vision.contract import Rule
+
+SOURCE = Source(Path("clip.mp4"), True)
+
+
+def frames(count: int) -> list[Frame]:
+    """Redder and redder."""
+    return [Frame(SOURCE, number, picture(40 + number * 4)) for number in range(count)]
+
+
+def test_a_look_is_prepared_run_and_finished() -> None:
+    sight = Looking([detector()])(Frame(SOURCE, 0, picture(200, 100)))
+    (found,) = sight.found
+    assert found.classes.tolist() == [0, 1]
+    assert found.scores == pytest.approx([200 / 255, 100 / 255], abs=1e-6)
+    assert found.boxes[0] == pytest.approx([0.5, 0.5, 0.4, 0.4])
+    assert sight.picture is not None
+    assert sight.picture.size == (80, 60)
+
+
+def test_letterboxed_boxes_are_put_back_onto_the_picture() -> None:
+    (found,) = Looking([detector(resize="letterbox")], draw=False)(Frame(SOURCE, 0, picture(255, 0, 64, 32))).found
+    assert found.boxes[0] == pytest.approx([0.5, 0.5, 0.4, 0.8])
+    assert SIDE == 32
+
+
+def test_workers_share_the_frames_and_the_order_is_kept() -> None:
+    teams = [[detector()], [detector()], [detector()]]
+    sights = list(watch(teams, frames(40), threads=2))
+    assert [sight.frame.number for sight in sights] == list(range(40))
+    alone = [Looking(teams[0])(frame) for frame in frames(40)]
+    for one, other in zip(sights, alone, strict=True):
+        assert one.found[0].scores.tolist() == other.found[0].scores.tolist()
+        assert one.picture and other.picture
+        assert one.picture.tobytes() == other.picture.tobytes()
+
+
+def test_formats_that_agree_are_the_same() -> None:
+    sight = Looking([detector(), detector(shift=1e-4, format="torch")])(frames(40)[-1])
+    assert [one.is_none for one in sight.differences] == [True, True]
+    assert sight.differences[1].finding == "the same detections"
+
+
+def test_a_box_elsewhere_is_marked_on_both_sides() -> None:
+    looking = Looking([detector(), detector(shift=0.3, format="torch"), detector(shift=0.02, format="tf")])
+    _, apart, off = looking(frames(40)[-1]).differences
+    assert (apart.missing, apart.surplus, apart.off) == ((0,), (0,), ())
+    assert apart.finding == "1 missing, 1 only here"
+    assert (off.missing, off.off, off.is_none) == ((), (0,), False)
+
+
+def test_several_formats_are_drawn_side_by_side() -> None:
+    one = Looking([detector()])(frames(9)[-1]).picture
+    two = Looking([detector(), detector(shift=0.3, format="torch")])(frames(40)[-1]).picture
+    assert one and two
+    assert two.width > one.width
+    assert two.width % 2 == two.height % 2 == 0
+    magenta = (np.asarray(two) == (255, 0, 200)).all(axis=-1)
+    assert magenta[:, : two.width // 2].any() and magenta[:, two.width // 2 :].any()
+
+
+def test_a_model_that_takes_several_pictures_at_a_time_is_refused() -> None:
+    from tests.detect.making import Fake, artifact
+    from zoo.base.artifact import TensorSpec
+    from zoo.detect.detector import Detector
+
+    runner = Fake()
+    runner.inputs = (TensorSpec("images", "float32", (4, 3, SIDE, SIDE)),)  # type: ignore[assignment]
+    with pytest.raises(UsageError, match="takes 4 pictures"):
+        Detector(artifact(), runner, Rule())

@@ -1,0 +1,95 @@
+"""What stands around a detector: inputs filled by the model's own rule, outputs of every kind read as detections."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from zoo.base.artifact import TensorSpec
+from zoo.base.errors import UsageError
+from zoo.vision.contract import Rule, detection_outputs, picture_input
+from zoo.vision.preprocess import Placement, preprocess
+
+WHOLE = Placement(100, 100, 100, 100)
+PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+
+
+def spec(*shape: int | str, dtype: str = "float32") -> TensorSpec:
+    return TensorSpec("images", dtype, shape)
+
+
+@pytest.mark.parametrize("fit", ["stretch", "letterbox"])
+def test_a_fixed_float_input_is_filled_as_darknet_does(fit: str) -> None:
+    taken = picture_input([spec("n", 3, 32, 48)], {"resize": fit})
+    tensor, placement = taken.fill(PIXELS)
+    wanted, place = preprocess(PIXELS.transpose(2, 0, 1), 48, 32, "letterbox" if fit == "letterbox" else "stretch")
+    assert (tensor == wanted).all()
+    assert placement == place
+    last, _ = picture_input([spec("n", 32, 48, 3)], {"resize": fit}).fill(PIXELS)
+    assert (last.transpose(0, 3, 1, 2) == wanted).all()
+
+
+def test_bytes_of_any_size_go_in_as_they_are() -> None:
+    tensor, placement = picture_input([spec("n", "h", "w", 3, dtype="uint8")], {}).fill(PIXELS)
+    assert (tensor[0] == PIXELS).all()
+    assert placement == Placement(60, 40, 60, 40)
+
+
+def test_bytes_of_a_fixed_size_are_resized() -> None:
+    tensor, _ = picture_input([spec(1, 20, 30, 3, dtype="uint8")], {}).fill(PIXELS)
+    floats, _ = preprocess(PIXELS.transpose(2, 0, 1), 30, 20, "stretch")
+    assert tensor.dtype == np.uint8
+    assert (tensor[0].transpose(2, 0, 1) == np.rint(floats[0] * 255)).all()
+
+
+def test_a_model_that_takes_no_picture_is_refused() -> None:
+    for inputs in ([], [spec(1, 3)], [spec(1, 3, 2, 2), spec(1, 3, 2, 2)]):
+        with pytest.raises(UsageError, match="only input is a picture"):
+            picture_input(inputs, {})
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_a_wrong_threshold_is_refused(value: float) -> None:
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        Rule(threshold=value)
+    with pytest.raises(UsageError, match="between 0 and 1"):
+        Rule(iou=value)
+
+
+def test_boxes_and_scores_are_suppressed_on_the_picture() -> None:
+    boxes = np.array([[[0.5, 0.5, 0.4, 0.4], [0.51, 0.5, 0.4, 0.4], [0.2, 0.2, 0.1, 0.1]]], np.float32)
+    scores = np.array([[[0.9, 0], [0.8, 0], [0, 0.7]]], np.float32)
+    reading = detection_outputs(["scores", "boxes"], {"nms_kind": "default"})
+    found = reading.read({"boxes": boxes, "scores": scores}, WHOLE, Rule())
+    assert found.classes.tolist() == [0, 1]
+    assert not reading.suppresses_itself
+    assert len(reading.read({"boxes": boxes, "scores": scores}, WHOLE, Rule(iou=1.0))) == 3
+
+
+def test_rows_of_corners() -> None:
+    rows = np.array([[[0.1, 0.2, 0.3, 0.6, 0.5, 1], [0, 0, 1, 1, 0.9, 0], [0, 0, 0, 0, 0, 0]]], np.float32)
+    found = detection_outputs(["detections"], {}).read({"detections": rows}, WHOLE, Rule())
+    assert found.scores.tolist() == pytest.approx([0.9, 0.5])
+    assert found.boxes[1] == pytest.approx([0.2, 0.4, 0.2, 0.4])
+    assert found.classes.tolist() == [0, 1]
+
+
+def test_tensorflow_detections() -> None:
+    outputs = {
+        "detection_boxes": np.array([[[0.1, 0.2, 0.5, 0.4], [0, 0, 1, 1], [0, 0, 0, 0]]], np.float32),
+        "detection_scores": np.array([[0.6, 0.9, 0.99]], np.float32),
+        "detection_classes": np.array([[3, 1, 1]], np.float32),
+        "detection_masks": np.zeros((1, 3, 5, 5), np.float32),
+        "num_detections": np.array([2], np.float32),
+    }
+    reading = detection_outputs(outputs, {"first_class": 1})
+    found = reading.read(outputs, WHOLE, Rule())
+    assert found.classes.tolist() == [0, 2]
+    assert found.boxes[1] == pytest.approx([0.3, 0.3, 0.2, 0.4])
+    assert found.masks is not None and found.masks.shape == (2, 5, 5)
+    assert reading.suppresses_itself
+
+
+def test_a_classifier_is_no_detector() -> None:
+    with pytest.raises(UsageError, match="gives probabilities: no detections"):
+        detection_outputs(["probabilities"], {})
