@@ -1,4 +1,5 @@
-# One environment, .venv, made from pinned constraints. `make demo` and `make test` start from nothing.
+# .venv, made from pinned constraints, and for the tests a second environment with OpenCV 4, which cannot be installed
+# beside OpenCV 5. `make demo` and `make test` start from nothing.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -20,7 +21,7 @@ install: .venv/.everything  ## .venv with everything that runs on this machine
 demo: .venv/.core  ## fetch, convert and verify the shipped detector; writes zoo-demo/
 	$(BIN)/zoo demo --out zoo-demo
 
-test: .venv/.everything  ## the whole suite
+test: .venv/.everything .venv-opencv4/.ready  ## the whole suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
 check: .venv/.everything  ## formatting, lint, strict types
@@ -37,7 +38,7 @@ conformance: .venv/.everything  ## ONNX's own node tests through the writers; wr
 mutations: .venv/.everything  ## break a model in every known way: each must be caught
 	$(BIN)/python -m pytest -q tests/mutations
 
-wheel-test: .venv/.everything  ## build the wheel and run the suite against it, in an environment of its own
+wheel-test: .venv/.everything .venv-opencv4/.ready  ## build the wheel and run the suite against it, in an environment of its own
 	rm -rf build/wheel build/wheel-venv
 	$(PIP) wheel --quiet --no-deps --wheel-dir build/wheel .
 	$(PYTHON) -m venv build/wheel-venv
@@ -47,7 +48,7 @@ wheel-test: .venv/.everything  ## build the wheel and run the suite against it, 
 	build/wheel-venv/bin/python -m pytest -n 2 --dist worksteal -q
 
 clean:           ## remove everything that make made
-	rm -rf .venv build zoo-demo *.egg-info .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-opencv4 build zoo-demo *.egg-info .mypy_cache .pytest_cache .ruff_cache
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -60,4 +61,9 @@ clean:           ## remove everything that make made
 .venv/.everything: .venv/.core
 	$(INSTALL) torch || $(INSTALL) --index-url $(TORCH_INDEX) torch
 	$(INSTALL) --editable '.[$(ORT),all,dev]'
+	touch $@
+
+.venv-opencv4/.ready: constraints-opencv4.txt
+	$(PYTHON) -m venv .venv-opencv4
+	.venv-opencv4/bin/python -m pip install --quiet --disable-pip-version-check --constraint $< opencv-python-headless numpy
 	touch $@

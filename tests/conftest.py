@@ -1,7 +1,8 @@
 """Shared fixtures. Recorded data of real programs lies outside the project: `ZOO_TEST_DATA`, default ../shared.
 
 Tests that need it take the fixture `data`. Where it is missing they skip, and say so loudly at the end; in CI
-(`CI` is set) a missing folder is a failure.
+(`CI` is set) a missing folder is a failure. The same holds for OpenCV 4, which `make test` puts into an environment of
+its own, .venv-opencv4 (another one: `ZOO_OPENCV_PYTHON`), and the fixture `opencv4`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("ZOO_TEST_DATA") or ROOT.parent / "shared").resolve()
+OPENCV4 = Path(os.environ.get("ZOO_OPENCV_PYTHON") or ROOT / ".venv-opencv4" / "bin" / "python")
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
@@ -25,14 +27,28 @@ def data() -> Path:
     return DATA
 
 
+@pytest.fixture
+def opencv4(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A Python with OpenCV 4, known to the converter; skips, or in CI fails, where there is none."""
+    if not OPENCV4.is_file():
+        message = f"OpenCV 4 missing: {OPENCV4} (make .venv-opencv4/.ready, or set ZOO_OPENCV_PYTHON)"
+        pytest.fail(message) if IN_CI else pytest.skip(message)
+    monkeypatch.setenv("ZOO_OPENCV_PYTHON", str(OPENCV4))
+    return str(OPENCV4)
+
+
 @pytest.fixture(autouse=True)
 def _own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's store or catalog."""
     monkeypatch.setenv("ZOO_HOME", str(tmp_path_factory.mktemp("zoo-home")))
     monkeypatch.delenv("ZOO_CATALOG", raising=False)
+    monkeypatch.delenv("ZOO_OPENCV_PYTHON", raising=False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not (DATA / "goldens").is_dir():
         terminalreporter.section("TEST DATA MISSING", sep="!", red=True, bold=True)
         terminalreporter.line(f"{DATA} is not there: every test against recorded outputs was skipped.")
+    if not OPENCV4.is_file():
+        terminalreporter.section("OPENCV 4 MISSING", sep="!", red=True, bold=True)
+        terminalreporter.line(f"{OPENCV4} is not there: every test in OpenCV 4 was skipped.")

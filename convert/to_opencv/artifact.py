@@ -26,7 +26,7 @@ from zoo.convert.to_opencv.detector import describe, open_size
 from zoo.convert.to_opencv.emit import model_of
 from zoo.convert.to_opencv.installations import at_hand, of_major
 from zoo.convert.to_opencv.proof import proven
-from zoo.convert.to_opencv.rewrite.passes import FOR, fit
+from zoo.convert.to_opencv.rewrite.passes import REFUSED, fit
 
 MODEL, DETECTOR = "model.onnx", "detector.json"
 
@@ -42,8 +42,8 @@ class OpenCVOptions:
     width: int | None = None
 
     def __post_init__(self) -> None:
-        if self.opencv not in FOR:
-            raise UsageError(f"expected OpenCV {' or '.join(map(str, FOR))}, found {self.opencv}")
+        if self.opencv not in REFUSED:
+            raise UsageError(f"expected OpenCV {' or '.join(map(str, sorted(REFUSED)))}, found {self.opencv}")
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -17,13 +17,14 @@ from zoo.convert.to_opencv.rewrite.pictures import (
     without_idle_nodes,
 )
 from zoo.convert.to_opencv.rewrite.sizes import with_fixed_sizes
+from zoo.convert.to_opencv.rewrite.vectors import with_rows_for_vectors
 
 Rewrite = Callable[[Graph], Graph]
 
 # Applied again and again until nothing changes: each may open the way for another.
 REPEATED: tuple[Rewrite, ...] = (without_idle_nodes, without_idle_blends, without_idle_gathers)
-# OpenCV's major version → what is done for it alone, once.
-FOR: dict[int, tuple[Rewrite, ...]] = {4: (without_and,), 5: ()}
+# Applied once, for every version: so that a file runs in as many as it can.
+ONCE: tuple[Rewrite, ...] = (without_and, with_rows_for_vectors)
 NEVER = ("If", "Loop", "Scan", "Compress")
 # OpenCV's major version → operators that end its reader. Everything else OpenCV itself is asked about.
 REFUSED: dict[int, tuple[str, ...]] = {
@@ -36,7 +37,7 @@ def fit(graph: Graph, major: int, batch: int | None, size: tuple[int, int] | Non
     """The graph for OpenCV `major`, its inputs of fixed size. Raises ConversionError naming the node that blocks it."""
     graph = _settled(with_fixed_sizes(with_useful_outputs(graph), batch, size), ())
     graph = _settled(reinferred(with_blob_input(graph)), REPEATED)
-    for rewrite in FOR[major]:
+    for rewrite in ONCE:
         graph = rewrite(graph)
     for node in graph.nodes:
         if node.op in REFUSED[major] or node.op.startswith("Sequence"):
