@@ -57,17 +57,10 @@ def measure(model: str, folder: Path, rounds: int) -> dict[str, float]:
         "conversion": lambda: convert(cfg, weights, folder / "plain.onnx"),
         "with_manifest": lambda: darknet_to_onnx(cfg, weights, folder / "artifact"),
     }
-    for way in ways.values():
-        way()
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for number in range(rounds):
-        for name in list(ways) if number % 2 else list(ways)[::-1]:
-            began = time.perf_counter()
-            ways[name]()
-            seconds[name].append(time.perf_counter() - began)
+    seconds = timed(ways, rounds)
     medians = {name: statistics.median(values) for name, values in seconds.items()}
-    empty, _ = child()
-    peak, process = child(str(cfg), str(weights), str(folder / "child"))
+    empty, _ = child(CHILD)
+    peak, process = child(CHILD, str(cfg), str(weights), str(folder / "child"))
     megabytes = weights.stat().st_size / 1e6
     weights.unlink()
     return {
@@ -79,6 +72,19 @@ def measure(model: str, folder: Path, rounds: int) -> dict[str, float]:
         "peak_mb": round(peak - empty, 1),
         "peak_to_weights": round((peak - empty) / megabytes, 2),
     }
+
+
+def timed(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each way, round by round, in alternating order, after one run of each to warm up."""
+    for way in ways.values():
+        way()
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds):
+        for name in list(ways) if number % 2 else list(ways)[::-1]:
+            began = time.perf_counter()
+            ways[name]()
+            seconds[name].append(time.perf_counter() - began)
+    return seconds
 
 
 def ratio(numerator: list[float], denominator: list[float]) -> float:
@@ -103,10 +109,13 @@ def convert(cfg: Path, weights: Path, path: Path) -> None:
         file.writelines(serialize(model))
 
 
-def child(*arguments: str) -> tuple[float, float]:
-    """Peak memory in MB (as the process itself sees it: getrusage would count its parent's) and seconds."""
+def child(code: str, *arguments: str) -> tuple[float, float]:
+    """Run `code`, which prints its peak memory in kB; returns that in MB, and seconds.
+
+    The process reports itself: getrusage would count its parent's memory.
+    """
     began = time.perf_counter()
-    shown = subprocess.run([sys.executable, "-c", CHILD, *arguments], check=True, capture_output=True, text=True)
+    shown = subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True, text=True)
     return int(shown.stdout) * 1024 / 1e6, time.perf_counter() - began
 
 

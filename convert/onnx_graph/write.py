@@ -29,14 +29,14 @@ ALIGNMENT = 4096  # of external data, so that it can be mapped
 def write_model(model: Model, path: Path, *, limit: int = LIMIT) -> tuple[FileRecord, ...]:
     """Write `path` (and, beyond `limit` bytes, `path`.data); returns the records of the files. Deterministic."""
     if sum(blob.size + 4096 for blob in model.blobs) + model.frame().ByteSize() <= limit:
-        return (_write(path, "model", serialize(model)),)
+        return (write_pieces(path, "model", serialize(model)),)
     data = path.with_name(f"{path.name}.data")
-    references, record = [], _write(data, "data", _external(model.blobs))
+    references, record = [], write_pieces(data, "data", _external(model.blobs))
     offset = 0
     for blob in model.blobs:
         references.append(_reference(blob, data.name, offset))
         offset += _padded(blob.size)
-    return (_write(path, "model", _inline(model, references)), record)
+    return (write_pieces(path, "model", _inline(model, references)), record)
 
 
 def serialize(model: Model) -> Iterator[Any]:
@@ -115,7 +115,7 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _write(path: Path, role: str, pieces: Iterator[Any]) -> FileRecord:
+def write_pieces(path: Path, role: str, pieces: Iterator[Any]) -> FileRecord:
     """Write the pieces and hash them on the way, in a second thread (hashing is the slower half)."""
     size = 0
     with ThreadPoolExecutor(1) as hasher, atomic_file(path) as file:

@@ -61,14 +61,15 @@ def _write_layer(
     """Replace every occurrence of `pattern` in `body` whose results on the way nobody else uses."""
     start = 0
     while start + len(pattern) <= len(body):
+        layer, variable = _applied(program, body[start])
         window = body[start : start + len(pattern)]
-        if _spelled(program, window) == pattern and _is_closed(window, uses):
-            first, last = window[0], window[-1]
-            layer, variable = _applied(program, first)
-            assert layer is not None and isinstance(last, Assign)
-            made = _named(program, layer, kind)
-            body[start : start + len(pattern)] = [replace(last, value=Code(f"{made.code}({variable})"))]
+        last = window[-1]
         start += 1
+        if layer is None or not isinstance(last, Assign) or f"{layer.constructor}($0)" not in pattern[0]:
+            continue
+        if _spelled(program, window) == pattern and _is_closed(window, uses):
+            made = _named(program, layer, kind)
+            body[start - 1 : start - 1 + len(pattern)] = [replace(last, value=Code(f"{made.code}({variable})"))]
 
 
 def _spelled(program: Program, window: list[Assign | Block]) -> tuple[str, ...] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -56,12 +57,13 @@ def onnx_to_torch(
     torch = require("torch", "converting to PyTorch")
     graph = simplified(read_graph(onnx_path))
     program = write_program(graph)
-    sources = tuple(sources) or (parent.sources if parent else (FileRecord.of(onnx_path, "model"),))
     name = name or (parent.name if parent else onnx_path.stem)
-    header = _header(graph, name, sources, parent)
-    with atomic_folder(out) as folder:
-        (folder / SOURCE).write_text(write_source(program, header, WEIGHTS), encoding="utf-8")
+    with ThreadPoolExecutor(1) as aside, atomic_folder(out) as folder:
+        hashed = aside.submit(_origin, onnx_path, sources, parent)
         weights = write_safetensors(folder / WEIGHTS, program.state(), "weights")
+        origin = hashed.result()
+        header = _header(graph, name, origin, parent)
+        (folder / SOURCE).write_text(write_source(program, header, WEIGHTS), encoding="utf-8")
         exported = Exported(reason="not asked for")
         if options.export:
             size = options.size if SIZE_DEPENDENT & program.helpers else None
@@ -71,7 +73,7 @@ def onnx_to_torch(
             name=name,
             format="torch",
             family=parent.family if parent else "onnx",
-            sources=tuple(sources),
+            sources=origin,
             files=(*_files(folder, exported), weights),
             inputs=header.inputs,
             outputs=header.outputs,
@@ -83,6 +85,10 @@ def onnx_to_torch(
         )
         dataclasses.replace(artifact, folder=folder).write()
     return artifact
+
+
+def _origin(onnx_path: Path, sources: Sequence[FileRecord], parent: Artifact | None) -> tuple[FileRecord, ...]:
+    return tuple(sources) or (parent.sources if parent else (FileRecord.of(onnx_path, "model"),))
 
 
 def _header(graph: Graph, name: str, sources: Sequence[FileRecord], parent: Artifact | None) -> Header:

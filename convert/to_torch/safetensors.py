@@ -7,7 +7,6 @@ Format: https://github.com/huggingface/safetensors#format
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from zoo.base.artifact import FileRecord
+from zoo.convert.onnx_graph.write import write_pieces
 
 KINDS = {
     "float64": "F64",
@@ -35,20 +35,15 @@ ALIGNMENT = 64  # of the first byte of the numbers; wide elements come first, so
 
 
 def write_safetensors(path: Path, state: dict[str, np.ndarray], role: str) -> FileRecord:
-    """Write `state` to the new file `path`; returns its record, hashed while writing. Raises KeyError for an element
-    type that the format does not have.
+    """Write `state` to the file `path`; returns its record, hashed while writing. Raises KeyError for an element type
+    that the format does not have.
     """
+    return write_pieces(path, role, serialize(state))
+
+
+def serialize(state: dict[str, np.ndarray]) -> Iterator[bytes | memoryview]:
+    """The bytes of the file, in pieces that are made one after the other."""
     ordered = sorted(state.items(), key=lambda item: -item[1].dtype.itemsize)  # stable: else in the order of the model
-    digest = hashlib.sha256()
-    with path.open("xb") as file:
-        for part in _parts(ordered):
-            file.write(part)
-            digest.update(part)
-        size = file.tell()
-    return FileRecord(role, path.name, digest.hexdigest(), size)
-
-
-def _parts(ordered: list[tuple[str, np.ndarray]]) -> Iterator[bytes | memoryview]:
     yield _header(ordered)
     for _, array in ordered:
         yield np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
