@@ -9,6 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from zoo.base.artifact import Artifact
@@ -87,6 +88,10 @@ class Detector:
         )
         boxes, scores = raw.outputs["boxes"][0], raw.outputs["scores"][0]
         return truth_of(Candidates(prepared.placement.undo(boxes), scores), suppression, VISIBLE)
+
+    def warm_up(self) -> None:
+        """Run once, so that the first picture is not the one that pays for tracing and allocation."""
+        self.infer(self.prepare(np.zeros((64, 64, 3), np.uint8)))
 
     def close(self) -> None:
         """Give the model back."""

@@ -55,16 +55,20 @@ class Outcome:
 
 @contextmanager
 def open_teams(artifacts: Sequence[Artifact], rule: Rule, workers: Workers) -> Iterator[list[Team]]:
-    """The artifacts, which are one model in several formats, loaded for every worker.
+    """The artifacts, which are one model in several formats, loaded for every worker. Several are run once, so that
+    their times can be compared from the first picture on.
 
     Raises UsageError for what is no detector, and what the runtimes raise where something is missing.
     """
     with ExitStack() as stack:
-        yield [
+        teams = [
             [_entered(stack, artifact, rule, device, workers.settings) for artifact in artifacts]
             for device in workers.devices
             for _ in range(workers.per_device)
         ]
+        for detector in (one for team in teams if len(team) > 1 for one in team):
+            detector.warm_up()
+        yield teams
 
 
 def _entered(stack: ExitStack, artifact: Artifact, rule: Rule, device: str, settings: Settings) -> Detector:
