@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ def environment(on_gpu: bool) -> dict[str, str]:
     """Facts by name, in a fixed order; what is not here is left out."""
     facts = {"python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
     facts["processor"] = _processor()
+    facts["cpus"] = str(os.cpu_count())
     facts |= {name: version for name in PACKAGES if (version := _version(name))}
     return facts | (_gpu() if on_gpu else {})
 

@@ -17,6 +17,7 @@ def judge_again(
 ) -> Report:
     """The report with the verdict that another `margin` (times the noise floor), or an absolute `tolerance` for the
     largest difference, gives; `only` limits it to these outputs.
+    Conditions that were set beside the tolerance keep their verdicts.
 
     A report without outputs, e.g. on a stale artifact, keeps its verdict, and so do detections and speed. Raises
     UsageError where an output of `only` is not in the report.
@@ -30,6 +31,7 @@ def judge_again(
     parts = [(f"output {one.name}", one.judgement) for one in outputs]
     parts += [("detections", report.detections.judgement)] if report.detections and not only else []
     parts += [("speed", report.speed.judgement)] if report.speed else []
+    parts += [(gate.name, gate.judgement) for gate in report.gates]
     return replace(report, outputs=outputs, judgement=overall(parts))
 
 

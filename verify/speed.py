@@ -30,6 +30,7 @@ class Effort:
 
 FULL = Effort(seconds=3.0, runs=100, warm_up=10.0)
 QUICK = Effort(seconds=0.5, runs=10, warm_up=1.0)
+GLANCE = Effort(seconds=0.3, runs=5, warm_up=0.5)  # for the cost of larger batches
 EFFORTS = {"full": FULL, "quick": QUICK}
 
 WINDOW = 5  # runs in each half of the warm-up test
@@ -107,23 +108,8 @@ class Comparison:
         return apart and abs(math.log(self.ratio.value)) > abs(math.log(self.chance))
 
 
-def compare_speed(first: Call, second: Call, effort: Effort = FULL, seed: int = 0) -> Comparison:
-    """Time two calls in turns, the order swapped each round (ABBA). The ratio is second / first."""
-    for call in (first, second):
-        warm_up(call, effort)
-    rounds: list[tuple[float, float]] = []
-    end = time.perf_counter() + 2 * effort.seconds
-    while len(rounds) < effort.runs or time.perf_counter() < end:
-        if len(rounds) % 2:
-            late = seconds(second)
-            rounds.append((seconds(first), late))
-        else:
-            rounds.append((seconds(first), seconds(second)))
-    return compare_times(np.array(rounds), seed)
-
-
 def compare_times(rounds: Array, seed: int = 0) -> Comparison:
-    """The comparison from times [rounds, 2]."""
+    """The comparison from times [rounds, 2], taken in turns (see `side_by_side`). The ratio is second / first."""
     ratio = median_interval(np.log(rounds[:, 1] / rounds[:, 0]), seed)
     halves = [np.median(np.log(rounds[::2, side])) - np.median(np.log(rounds[1::2, side])) for side in (0, 1)]
     interval = Interval(*(math.exp(value) for value in (ratio.value, ratio.low, ratio.high)))

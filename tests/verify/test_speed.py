@@ -9,6 +9,7 @@ import pytest
 
 from zoo.verify import speed
 from zoo.verify.runtimes.protocol import Array
+from zoo.verify.side_by_side import time_in_turns
 from zoo.verify.speed import Effort, compare_times, is_stable, measure, median_interval, warm_up
 
 NOTHING = Effort(seconds=0.0, runs=7, warm_up=0.0)
@@ -77,7 +78,7 @@ def test_a_tenth_slower_is_found_and_measured() -> None:
         assert comparison.ratio.value == pytest.approx(1.1, rel=0.03)
 
 
-def test_compare_speed_swaps_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_turns_swap_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     order: list[str] = []
     tick = clock.takes(0.5)
@@ -89,7 +90,7 @@ def test_compare_speed_swaps_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return run
 
-    comparison = speed.compare_speed(call("a"), call("b"), NOTHING)
+    comparison = compare_times(time_in_turns([call("a"), call("b")], NOTHING))
     assert order[-8:] == ["a", "b", "b", "a", "a", "b", "b", "a"] or order[-8:] == ["b", "a", "a", "b"] * 2
     assert comparison.rounds == 7
     assert not comparison.differs
