@@ -24,6 +24,7 @@ from zoo.verify.runtimes.protocol import (
     host_memory,
     refuse_precision,
 )
+from zoo.verify.runtimes.pt2 import refuse_code
 
 
 class TorchRunner:
@@ -126,6 +127,8 @@ def _names(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
 
 
 def _module(torch: Any, path: Path, device: Any) -> Any:
+    if path.suffix != ".py":
+        refuse_code(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # deprecations inside PyTorch

@@ -1,0 +1,90 @@
+"""A working folder that has everything the documents speak of, where what they say to type is typed.
+
+Every Darknet model of the catalog stands in as the small detector that zoo ships, so that `zoo fetch yolov3` works
+without a network and in no time; every folder outside the working folder that a document names lies inside it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import sys
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from zoo.base.files import sha256_of
+from zoo.catalog import load_catalog
+from zoo.cli.main import main
+from zoo.pipeline.convert import convert_model
+from zoo.shapes import CFG, NAMES, SAMPLE, WEIGHTS
+
+SHIPPED: Mapping[str, Path] = {"cfg": CFG, "weights": WEIGHTS, "names": NAMES}
+# What documents call a user's own files → which of the shipped detector's it is.
+OWN = {
+    **{f"{name}.{role}": SHIPPED[role] for name in ("my", "mine", "our") for role in SHIPPED},
+    "pictures/one.png": SAMPLE,
+    "picture.png": SAMPLE,
+}
+ONNX = ("mine.onnx", "new.onnx", "old.onnx", "model.onnx")
+TF_1 = "ssd_mobilenet_v1_coco_2018_01_28"  # a small export of the same structure lies in a folder of this name
+OUTSIDE = ("/mnt/models", "/media/usb/sources")
+
+
+def lay(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lay everything out in `folder`, which becomes the working folder."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("ZOO_HOME", str(folder / "home"))
+    for name, source in OWN.items():
+        put(source, folder / name)
+    for place in OUTSIDE:
+        for path in SHIPPED.values():
+            put(path, folder / place.lstrip("/") / path.name)
+    monkeypatch.setenv("ZOO_CATALOG", str(stand_ins(folder / "stand-ins.yaml")))
+    (artifact,) = convert_model("shapes-tiny")
+    for name in ONNX:
+        put(artifact.model, folder / name)
+    convert_model("shapes-tiny", ["torch"], out=folder / "old")
+    with tarfile.open(data / "models" / "tf" / "s_ssd_mobilenet_v1.tar.xz") as archive:
+        archive.extractall(folder / TF_1, filter="data")
+    put(folder / TF_1 / "frozen_inference_graph.pb", folder / "frozen_inference_graph.pb")
+
+
+def put(source: Path, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, path)
+
+
+def stand_ins(path: Path) -> Path:
+    """A catalog in which every Darknet model is the shipped detector."""
+    catalog = load_catalog()
+    names = [name for name, card in catalog.items() if card.family == "darknet" and name != "shapes-tiny"]
+    path.write_text(yaml.safe_dump({"schema": 1, "models": {name: _card() for name in names}}))
+    return path
+
+
+def _card() -> dict[str, Any]:
+    files = [
+        {"role": role, "name": path.name, "urls": [path.as_uri()], "sha256": sha256_of(path)}
+        for role, path in SHIPPED.items()
+    ]
+    size = {"width": 160, "height": 160, "resize": "stretch"}
+    told = {"family": "darknet", "task": "detection", "contract": "darknet-detector", "dialect": "alexey"}
+    return {**told, "input": size, "files": files}
+
+
+def type_in(words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    """Run a `zoo` command as if it had been typed in `folder`; its exit code, and all that it said."""
+    for place in OUTSIDE:
+        words = [word.replace(place, str(folder / place.lstrip("/"))) for word in words]
+    monkeypatch.setattr(sys, "argv", words)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), pytest.raises(SystemExit) as ended:
+        main()
+    code = ended.value.code
+    return code if isinstance(code, int) else 0, said.getvalue()
