@@ -7,8 +7,8 @@ match → the timed run's outputs are as good → for a failure, the first layer
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,12 +22,12 @@ from zoo.verify.inputs import Sample, as_inputs, batch_limit, closed, make_sampl
 from zoo.verify.noise import MARGIN
 from zoo.verify.parity import CandidateRun, Evidence, contract, floors, judge_output, plan, run_candidate
 from zoo.verify.pictures import load_pictures
-from zoo.verify.result import DetectionResult, Device, OutputResult, Report, SpeedResult
+from zoo.verify.result import BatchCost, DetectionResult, Device, OutputResult, Report, SpeedResult
 from zoo.verify.rows import are_rows, judge_rows, rows_among
 from zoo.verify.runtimes.protocol import Array, Runner, Settings, available_threads
 from zoo.verify.runtimes.table import load_on, load_runner
 from zoo.verify.speed import EFFORTS
-from zoo.verify.timing import Judge, time_candidate
+from zoo.verify.timing import Judge, cost_of_batches, time_candidate
 from zoo.verify.truth import Reference
 from zoo.verify.verdict import FAIL, Judgement, overall
 
@@ -47,7 +47,7 @@ class Options:
 
     `margin` (times the noise floor) of None is the margin of the precision; `speed` is "full", "quick" or "none";
     `threshold` and `nms` are those of the detections compared. `bisect` compares layer by layer even where nothing
-    failed.
+    failed. `alone` is entered while something is timed: it may wait until nothing else runs on this machine.
     """
 
     device: str = "cpu"
@@ -60,6 +60,7 @@ class Options:
     threshold: float = 0.25
     nms: float = 0.45
     bisect: bool = False
+    alone: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @property
     def allowed(self) -> float:
@@ -133,8 +134,10 @@ def _judge(
     parts = _parts(outputs, detections)
     report = replace(report, outputs=outputs, detections=detections, judgement=overall(parts))
     if report.passed and options.speed != "none":
-        speed = _speed(artifact, runner, evidence, options, _judge_timed(reference, options, evidence))
-        report = replace(report, speed=speed, judgement=overall([*parts, ("speed", speed.judgement)]))
+        judge = _judge_timed(reference, options, evidence)
+        speed, scaling = _speed(artifact, runner, evidence, options, judge, report.batches)
+        judgement = overall([*parts, ("speed", speed.judgement)])
+        report = replace(report, speed=speed, scaling=scaling, judgement=judgement)
     if options.bisect or report.judgement.verdict == FAIL:
         found = bisect(runner, reference, evidence.samples, outputs, options.allowed)
         report = replace(report, layers=found.layers, departure=found.departure)
@@ -160,16 +163,20 @@ def _parts(outputs: Sequence[OutputResult], detections: DetectionResult | None) 
     return [*parts, ("detections", detections.judgement)] if detections else parts
 
 
-def _speed(artifact: Artifact, runner: Runner, evidence: Evidence, options: Options, judge: Judge) -> SpeedResult:
-    """Time the first batch: on a GPU in a session that may search for the fastest algorithms."""
+def _speed(
+    artifact: Artifact, runner: Runner, evidence: Evidence, options: Options, judge: Judge, sizes: Sequence[int]
+) -> tuple[SpeedResult, tuple[BatchCost, ...]]:
+    """Time the first batch, and what the other sizes cost: on a GPU in a session that may search for the fastest
+    algorithms."""
     size = evidence.runs[0].batch
     batch = [run.sample for run in evidence.runs[:size]]
-    effort = EFFORTS[options.speed]
-    if runner.device == "cpu":
-        return time_candidate(runner, evidence.samples, batch, effort, judge)
-    settings = Settings(runner.device, options.precision, options.threads, tune=True)
-    with closing(load_runner(artifact.model, artifact.format, settings)) as tuned:
-        return time_candidate(tuned, evidence.samples, batch, effort, judge)
+    with ExitStack() as kept:
+        if runner.device != "cpu":
+            settings = Settings(runner.device, options.precision, options.threads, tune=True)
+            runner = kept.enter_context(closing(load_runner(artifact.model, artifact.format, settings)))
+        kept.enter_context(options.alone())
+        speed = time_candidate(runner, evidence.samples, batch, EFFORTS[options.speed], judge)
+        return speed, cost_of_batches(runner, evidence.samples, speed, sizes)
 
 
 def _judge_timed(reference: Reference, options: Options, evidence: Evidence) -> Judge:

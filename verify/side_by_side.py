@@ -57,7 +57,8 @@ def compare_artifacts(
         ]
         calls = [_call(runner, inputs, seed, batch) for runner in runners]
         rounds = time_in_turns(calls, effort)
-    name = f"{artifacts[0].format}, {artifacts[0].model.name}"
+    first = artifacts[0]
+    name = first.format if len({artifact.name for artifact in artifacts}) == 1 else first.model.name
     pairs = ((rounds[:, [column, 0]], column) for column in range(1, len(artifacts)))
     return [_compared(name, batch, compare_times(both, seed + column)) for both, column in pairs]
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from zoo.base.errors import ZooError
+from zoo.verify.runtimes.memory import peak_memory
 from zoo.verify.runtimes.protocol import Array, Bound, Runner, Settings
 from zoo.verify.runtimes.wire import receive, send
 
@@ -40,7 +41,7 @@ class Server:
             case "nodes":
                 return {"nodes": self.runner.nodes()}, {}  # type: ignore[attr-defined]
             case "memory":
-                return {"memory": self.runner.memory()}, {}
+                return {"memory": {"host_peak": peak_memory(), **self.runner.memory()}}, {}
         return {}, {}
 
     def load(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from zoo.base.artifact import TensorSpec
 from zoo.base.errors import MissingBackend, VerificationError
 from zoo.base.optional import require
 from zoo.verify.runtimes.onnx_file import expose
+from zoo.verify.runtimes.memory import gpu_memory
 from zoo.verify.runtimes.protocol import (
     Array,
     Bound,
@@ -43,6 +44,7 @@ class OnnxRuntimeRunner:
         ort = require("onnxruntime", "running an ONNX model")
         self.runtime = f"onnxruntime {ort.__version__}"
         self._ort, self._path, self._settings = ort, path, settings
+        self._before = gpu_memory(settings.index) if settings.on_gpu else None
         self._session = _session(ort, path, settings)
         self.device = f"cuda:{settings.index}" if self._session.get_providers()[0] == CUDA else "cpu"
         self.inputs = tuple(_spec(value) for value in self._session.get_inputs())
@@ -94,7 +96,11 @@ class OnnxRuntimeRunner:
         return {provider: dict(operators) for provider, operators in counts.items()}
 
     def memory(self) -> dict[str, int]:
-        return {"host": host_memory()}
+        used = gpu_memory(self._settings.index) if self._settings.on_gpu else None
+        if used is None or self._before is None:
+            return {"host": host_memory()}
+        held = max(0, used - self._before)  # its arena never shrinks: what it holds is the most that it held
+        return {"host": host_memory(), "device": held, "device_peak": held}
 
     def close(self) -> None:
         del self._session

@@ -69,7 +69,7 @@ class TorchRunner:
     def memory(self) -> dict[str, int]:
         if not self._settings.on_gpu:
             return {"host": host_memory()}
-        return {"host": host_memory(), "device": int(self._torch.cuda.max_memory_reserved(self._device))}
+        return {"host": host_memory(), **_device_memory(self._torch, self._device)}
 
     def close(self) -> None:
         del self._module
@@ -83,6 +83,14 @@ class TorchRunner:
         self._torch.backends.cuda.matmul.allow_tf32 = wanted
         self._torch.backends.cudnn.allow_tf32 = wanted
         self._torch.backends.cudnn.benchmark = self._settings.tune
+
+
+def _device_memory(torch: Any, device: Any) -> dict[str, int]:
+    """What PyTorch holds of the GPU, with what it keeps for later."""
+    return {
+        "device": int(torch.cuda.memory_reserved(device)),
+        "device_peak": int(torch.cuda.max_memory_reserved(device)),
+    }
 
 
 def load(path: Path, settings: Settings) -> TorchRunner:
