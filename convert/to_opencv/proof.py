@@ -1,14 +1,14 @@
 """Whether a written file is the network that it was made from, in each OpenCV at hand: run, and compared.
 
 What ONNX Runtime gives for the original is the measure, where it is installed; without it, that the file runs. Where a
-graph sorts, rounding decides the order: then detections are looked for, not compared in place. This finds operators that
-work otherwise than ONNX says; the verdict on a model's numbers is `zoo verify`'s.
+graph sorts, rounding decides the order: then detections are looked for, not compared in place. This finds operators
+that work otherwise than ONNX says; the verdict on a model's numbers is `zoo verify`'s.
 """
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,8 @@ Tensors = dict[str, NDArray[Any]]
 def proven(graph: Graph, original: Path, model: Path, wanted: OpenCV, installed: Sequence[OpenCV]) -> list[str]:
     """The versions of OpenCV that run `model`, the newest first. Raises ConversionError where `wanted` does not."""
     feeds = sample(graph)
-    expected = _in_onnx_runtime(graph, original, feeds)
+    names = [value.name for value in graph.outputs]
+    expected = in_onnx_runtime(original, names, feeds)
     versions = []
     for opencv in installed:
         try:
@@ -57,8 +58,9 @@ def sample(graph: Graph) -> Tensors:
     return feeds
 
 
-def _in_onnx_runtime(graph: Graph, path: Path, feeds: Tensors) -> Tensors:
-    """What ONNX Runtime gives for the graph's outputs; nothing where it is not installed."""
+def in_onnx_runtime(path: Path, names: Sequence[str], feeds: Mapping[str, NDArray[Any]]) -> Tensors:
+    """What ONNX Runtime gives for these outputs of the file; nothing where it is not installed. `feeds` are as OpenCV
+    takes them: float32 [N, C, H, W] for any picture."""
     if not importlib.util.find_spec("onnxruntime"):
         return {}
     import onnxruntime
@@ -71,7 +73,6 @@ def _in_onnx_runtime(graph: Graph, path: Path, feeds: Tensors) -> Tensors:
         if array.ndim == 4 and value.shape[3] == array.shape[1] and value.shape[1] != array.shape[1]:
             array = np.ascontiguousarray(array.transpose(0, 2, 3, 1))
         given[value.name] = array.astype(np.uint8) if "uint8" in value.type else array
-    names = [value.name for value in graph.outputs]
     return dict(zip(names, session.run(names, given), strict=True))
 
 
@@ -88,7 +89,7 @@ def _judge(graph: Graph, model: Path, outputs: Tensors, expected: Tensors, openc
             raise ConversionError(
                 f"OpenCV {opencv.version}: {name} has the shape {found.shape}, expected {right.shape}"
             )
-        error = _difference(found, right)
+        error = difference(found, right)
         if error > AGREES and error > AGREES + CARRIED * _rounding(graph, model, name):
             raise ConversionError(
                 f"OpenCV {opencv.version} computes {name} wrongly: {error:.2g} of its largest value off",
@@ -121,10 +122,10 @@ def _rounding(graph: Graph, model: Path, name: str) -> float:
     """How far an output of the written file moves when its input is off by a rounding: much, where it saturates."""
     feeds = sample(graph)
     moved = {key: (array * (1 + STEP)).astype(array.dtype) for key, array in feeds.items()}
-    return _difference(*(_in_onnx_runtime(graph, model, given)[name] for given in (moved, feeds)))
+    return difference(*(in_onnx_runtime(model, [name], given)[name] for given in (moved, feeds)))
 
 
-def _difference(found: NDArray[Any], right: NDArray[Any]) -> float:
+def difference(found: NDArray[Any], right: NDArray[Any]) -> float:
     """The largest difference, of the largest finite value or 1; infinite where one side alone has no finite number."""
     a, b = (np.nan_to_num(side.ravel().astype(np.float64), nan=np.inf) for side in (found, right))
     same = a == b

@@ -1,4 +1,7 @@
-"""OpenCV's DNN module on the CPU: an `.onnx` file. Run in a process of its own: a graph it dislikes can end it."""
+"""OpenCV's DNN module: an `.onnx` file, on the CPU, or on a GPU where this build of OpenCV has CUDA.
+
+Run in a process of its own: a graph it dislikes can end it.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +30,14 @@ from zoo.verify.runtimes.quiet import captured_stderr
 class OpenCVRunner:
     """A net. Names, types and shapes of inputs and outputs are the ONNX file's: OpenCV keeps names only."""
 
-    device = "cpu"
-
     def __init__(self, path: Path, settings: Settings) -> None:
         self._cv2 = cv2 = require("cv2", "running a model in OpenCV")
+        self.device = f"cuda:{settings.index}" if settings.on_gpu else "cpu"
         self.runtime = f"opencv {cv2.__version__}"
         self._path, self._settings = path, settings
         cv2.setNumThreads(settings.threads)
         self.inputs, self.outputs = _specs(path)
-        self._net = _net(cv2, path)
+        self._net = _net(cv2, path, settings)
         self._names = _own_names(self._net, self.outputs)
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
@@ -72,19 +74,39 @@ class OpenCVRunner:
 def load(path: Path, settings: Settings) -> OpenCVRunner:
     """Open an .onnx file. See `zoo.verify.runtimes.protocol`."""
     if settings.on_gpu:
-        raise MissingBackend(
-            f"{settings.device} was asked for, but no published build of OpenCV has CUDA", hint="use the device cpu"
-        )
-    refuse_precision("OpenCV", settings, ("fp32",))
+        _need_cuda(require("cv2", "running a model in OpenCV"), settings)
+    refuse_precision("OpenCV", settings, ("fp32", "fp16") if settings.on_gpu else ("fp32",))
     return OpenCVRunner(path, settings)
 
 
-def _net(cv2: Any, path: Path) -> Any:
+def _need_cuda(cv2: Any, settings: Settings) -> None:
+    """Raise MissingBackend where this OpenCV cannot run networks on the GPU asked for; it would use the CPU."""
+    if cv2.dnn.DNN_TARGET_CUDA not in cv2.dnn.getAvailableTargets(cv2.dnn.DNN_BACKEND_CUDA):
+        raise MissingBackend(
+            f"{settings.device} was asked for, but this OpenCV build has no CUDA ({cv2.__version__})",
+            hint="use the device cpu: no published wheel has CUDA; build OpenCV with OPENCV_DNN_CUDA for it",
+        )
+    if settings.index >= cv2.cuda.getCudaEnabledDeviceCount():
+        raise MissingBackend(
+            f"{settings.device} was asked for, but OpenCV sees {cv2.cuda.getCudaEnabledDeviceCount()} GPUs",
+            hint="nvidia-smi lists what is here",
+        )
+
+
+def _net(cv2: Any, path: Path, settings: Settings) -> Any:
+    """The net, ready to run. OpenCV 5 has two engines; its default one runs on CPUs only."""
+    classic = [cv2.dnn.ENGINE_CLASSIC] if settings.on_gpu and hasattr(cv2.dnn, "ENGINE_CLASSIC") else []
     try:
         with captured_stderr():
-            return cv2.dnn.readNetFromONNX(str(path))
+            net = cv2.dnn.readNetFromONNX(str(path), *classic)
     except cv2.error as error:
         raise VerificationError(f"{path.name}: OpenCV {cv2.__version__} refuses the model: {error}") from error
+    if settings.on_gpu:
+        half = settings.precision == "fp16"
+        cv2.cuda.setDevice(settings.index)
+        net.setPreferableBackend(cv2.dnn.DNN_BACKEND_CUDA)
+        net.setPreferableTarget(cv2.dnn.DNN_TARGET_CUDA_FP16 if half else cv2.dnn.DNN_TARGET_CUDA)
+    return net
 
 
 def _own_names(net: Any, outputs: tuple[TensorSpec, ...]) -> list[str]:

@@ -24,9 +24,8 @@ def with_rows_for_vectors(graph: Graph) -> Graph:
     closed = all(node.op in ELEMENTWISE or _is_first_axis(graph, node, "Unsqueeze") for node in readers)
     if not vectors or not closed or vectors & {value.name for value in graph.outputs}:
         return graph
-    constants, nodes = dict(graph.initializers), []
-    for node in graph.nodes:
-        nodes.append(_in_rows(graph, node, constants) if vectors.intersection(node.outputs) else node)
+    constants = dict(graph.initializers)
+    nodes = (_in_rows(graph, node, constants) if vectors & {*node.outputs} else node for node in graph.nodes)
     reshaped = replace(graph, nodes=tuple(nodes), initializers=constants)
     idle = [node for node in graph.nodes if vectors & {*node.inputs, *node.outputs} and node.op not in ELEMENTWISE]
     return with_aliases(reshaped, {node.outputs[0]: node.inputs[0] for node in idle})

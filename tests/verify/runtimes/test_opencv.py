@@ -1,0 +1,62 @@
+"""The OpenCV runtime beyond what all runtimes share: which build has CUDA, and on which engine it can be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from zoo.base.errors import MissingBackend, UsageError
+from zoo.verify.runtimes import opencv
+from zoo.verify.runtimes.protocol import Settings
+
+MODEL = Path("model.onnx")
+
+
+class Net:
+    """Records what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+        self.setPreferableBackend = self.setPreferableTarget = self.told.append
+
+
+def build(targets: list[int], devices: int, net: Net, **engines: int) -> SimpleNamespace:
+    """An OpenCV as far as the runtime asks it about CUDA."""
+
+    def read(path: str, *engine: int) -> Net:
+        net.told += [Path(path), *engine]
+        return net
+
+    constants = {"DNN_BACKEND_CUDA": 5, "DNN_TARGET_CUDA": 6, "DNN_TARGET_CUDA_FP16": 7, **engines}
+    dnn = SimpleNamespace(getAvailableTargets=lambda backend: targets, readNetFromONNX=read, **constants)
+    cuda = SimpleNamespace(
+        getCudaEnabledDeviceCount=lambda: devices, setDevice=lambda index: net.told.append(("on", index))
+    )
+    return SimpleNamespace(dnn=dnn, cuda=cuda, __version__="5.0.0", error=RuntimeError)
+
+
+def test_the_published_build_has_no_cuda() -> None:
+    with pytest.raises(MissingBackend, match="this OpenCV build has no CUDA") as caught:
+        opencv.load(MODEL, Settings("cuda"))
+    assert caught.value.exit_code == 5
+
+
+def test_a_gpu_that_the_build_cannot_see_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opencv, "require", lambda *_: build([6], 1, Net()))
+    with pytest.raises(MissingBackend, match="OpenCV sees 1 GPUs"):
+        opencv.load(MODEL, Settings("cuda:1"))
+
+
+@pytest.mark.parametrize(("precision", "target"), [("fp32", 6), ("fp16", 7)])
+def test_cuda_runs_on_the_classic_engine(precision: str, target: int) -> None:
+    net = Net()
+    opencv._net(build([6, 7], 2, net, ENGINE_CLASSIC=1), MODEL, Settings("cuda:1", precision))
+    assert net.told == [MODEL, 1, ("on", 1), 5, target]
+
+
+def test_half_precision_needs_a_gpu() -> None:
+    with pytest.raises(UsageError, match="fp16"):
+        opencv.load(MODEL, Settings(precision="fp16"))
