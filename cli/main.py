@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "inspect": "what a Darknet cfg says, layer by layer",
     "convert": "a model, or your own files, to ONNX and other formats",
     "verify": "proof: same numbers, same detections, how fast, on this machine",
+    "bench": "how fast models run, in which format, on which device",
     "detect": "look at pictures and video with a model, in formats side by side",
     "judge": "a saved result of verify, judged again with another tolerance",
     "demo": "the whole way on the detector that zoo ships, without network",

@@ -124,7 +124,7 @@ class Looking:
         if len(found) == 1:
             return (Difference(),)
         truth = self._team[0].truth(task.raw[0], task.prepared[0], found[0])
-        return (Difference(), *(_difference(other, truth) for other in found[1:]))
+        return (Difference(), *(compare_with(truth, other) for other in found[1:]))
 
     def _picture(
         self,
@@ -152,7 +152,8 @@ class Looking:
         return side_by_side(panels)
 
 
-def _difference(found: Detections, truth: Truth) -> Difference:
+def compare_with(truth: Truth, found: Detections) -> Difference:
+    """Where `found` departs from the truth, in positions of both."""
     matched = match(found, truth)
     borderline = [why for _, why in (*matched.only_reference, *matched.only_candidate) if why]
     return Difference(

@@ -61,7 +61,7 @@ def open_teams(artifacts: Sequence[Artifact], rule: Rule, workers: Workers) -> I
     Raises UsageError for what is no detector, and what the runtimes raise where something is missing.
     """
     with ExitStack() as stack:
-        teams = [
+        teams: list[Team] = [
             [_entered(stack, artifact, rule, device, workers.settings) for artifact in artifacts]
             for device in workers.devices
             for _ in range(workers.per_device)
