@@ -77,7 +77,7 @@ def onnx_to_torch(
             files=(*_files(folder, exported), weights),
             inputs=header.inputs,
             outputs=header.outputs,
-            options=dataclasses.asdict(options),
+            options={**dataclasses.asdict(options), "size": list(options.size)},
             detector=parent.detector if parent else {},
             versions={"zoo": metadata.version("detector-zoo"), "torch": torch.__version__, "onnx": onnx.__version__},
             labels=tuple(labels) or (parent.labels if parent else ()),

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from tests.conftest import DATA, ROOT
-from tests.convert.to_torch.parity import Array, Parity, compare, feeds, onnxruntime_run, torch_run
+from tests.convert.to_torch.parity import Array, Parity, compare, feeds, float64_run, onnxruntime_run, torch_run
 from tests.goldens.cases import CASE_NAMES, load_case, make_weights
 from zoo.base.artifact import Artifact
 from zoo.base.errors import ZooError
@@ -106,7 +106,7 @@ def examine(name: str, folder: Path) -> Row:
     module = module_from_file(artifact.folder / "model.py", "model.safetensors")
     found = {batch: torch_run(module)(arrays) for batch, arrays in given.items()}
     exported = fresh_run(artifact.folder, given) if artifact.model.suffix == ".pt2" else {}
-    exact = {batch: torch_run(module.double(), torch.float64)(arrays) for batch, arrays in given.items()}
+    exact = {batch: float64_run(module)(arrays) for batch, arrays in given.items()}
     judged, judged_exported = (
         {batch: compare(names, expected[batch], outputs[batch], exact[batch]) for batch in outputs}
         for outputs in (found, exported)

@@ -66,6 +66,11 @@ def torch_run(module: torch.nn.Module, kind: torch.dtype = torch.float32) -> Run
     return run
 
 
+def float64_run(module: torch.nn.Module) -> Run:
+    """The module's own exact answer. It is left in float64."""
+    return torch_run(module.double(), torch.float64)
+
+
 def feeds(inputs: list[Any], batch: int, sizes: tuple[int, ...] = (120, 160)) -> list[Array]:
     """Noise in 0..1 for each input, pixels for bytes. Open sizes are the batch, then `sizes`."""
     arrays: list[Array] = []
