@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from zoo.base.errors import UsageError
+from zoo.cli.saving import Ending, ending_options
 
 
 @click.command("judge")
@@ -16,26 +17,20 @@ from zoo.base.errors import UsageError
     "--tolerance", type=float, help="Largest absolute difference that is allowed, instead of the noise floor."
 )
 @click.option("--output", "only", multiple=True, help="Judge only this output; may be given again.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), help="Save the new result.")
-def command(
-    result: Path, margin: float | None, tolerance: float | None, only: tuple[str, ...], json_file: Path | None
-) -> int:
+@ending_options
+def command(result: Path, margin: float | None, tolerance: float | None, only: tuple[str, ...], ending: Ending) -> int:
     """Judge a saved RESULT.json of zoo verify again. Exits with 0 only if every verdict is a pass.
 
     \b
-    Example:
+    Examples:
       zoo judge result.json --tolerance 1e-4
+      zoo judge result.json --require 'fps>=30' --html report.html
     """
-    from rich.console import Console
-
     from zoo.verify.judge import judge_again
-    from zoo.verify.reports.as_json import read_json, write_json
-    from zoo.verify.reports.on_terminal import show
+    from zoo.verify.reports.as_json import read_json
 
     if margin is not None and tolerance is not None:
         raise UsageError("give --margin or --tolerance, not both")
+    apply = ending.prepare()
     reports = [judge_again(report, margin=margin, tolerance=tolerance, only=only) for report in read_json(result)]
-    show(reports, Console())
-    if json_file:
-        write_json(json_file, reports)
-    return 0 if all(report.passed for report in reports) else 1
+    return ending.finish(apply(reports))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from zoo.base.errors import UsageError
-from zoo.cli.sources import FILE, Chosen, source_options
+from zoo.cli.saving import Ending, ending_options
+from zoo.cli.sources import Chosen, source_options
 
 if TYPE_CHECKING:
     from zoo.verify import Report
@@ -35,47 +37,61 @@ PATH = click.Path(path_type=Path)
 @click.option("--no-speed", "speed", flag_value="none", help="Do not time.")
 @click.option("--artifact", type=PATH, help="A model file, to verify against --reference, or --cfg and --weights.")
 @click.option("--reference", type=PATH, help="The model file that is right, in any format.")
-@click.option("--json", "json_file", type=FILE, help="Save the result as JSON; zoo judge reads it.")
-@click.option("--junit", "junit_file", type=FILE, help="Save the result as JUnit XML, for CI.")
-@click.option("--markdown", "markdown_file", type=FILE, help="Save the result as Markdown.")
+@click.option("--all", "everything", is_flag=True, help="Every model of the catalog that is here already.")
+@click.option("-j", "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Models at a time.")
+@ending_options
 def command(
     chosen: Chosen,
     artifact: Path | None,
     reference: Path | None,
-    json_file: Path | None,
-    junit_file: Path | None,
-    markdown_file: Path | None,
+    everything: bool,
+    jobs: int,
+    ending: Ending,
     **how: Any,
 ) -> int:
     """Verify models against their source: same numbers, same detections, how fast.
 
-    Converts what is missing. Exits with 0 only if every verdict is a pass, with 1 if one is not.
+    Converts what is missing. Exits with 0 only if every verdict is a pass, with 1 if one is not, or if a condition of
+    --require is not met, or if --baseline was faster.
 
     \b
     Examples:
       zoo verify yolov3 --device cuda
       zoo verify yolov4-tiny --format onnx,torch --images pictures --junit result.xml
+      zoo verify --all -j 2 --format onnx,torch,tf --html report.html
       zoo verify --artifact mine.onnx --cfg mine.cfg --weights mine.weights
-      zoo verify --artifact new.onnx --reference old.onnx
+      zoo verify --artifact new.onnx --reference old.onnx --require 'speedup>=1.2'
     """
-    from rich.console import Console
-
-    from zoo.verify.reports.as_json import write_json
-    from zoo.verify.reports.as_junit import write_junit
-    from zoo.verify.reports.as_markdown import write_markdown
-    from zoo.verify.reports.on_terminal import show
-
+    apply = ending.prepare()
+    if ending.baselines and how["speed"] == "none":
+        raise UsageError("--baseline compares speeds: leave out --no-speed")
     if artifact:
-        reports = _verify_file(chosen, artifact, reference, **how)
-    elif reference:
+        if everything:
+            raise UsageError("--all and --artifact exclude each other")
+        return ending.finish(apply(_verify_file(chosen, artifact, reference, **how)))
+    if reference:
         raise UsageError("--reference needs --artifact: the file to verify")
-    else:
-        reports = _verify_sources(chosen, **how)
-    show(reports, Console())
-    for path, write in ((json_file, write_json), (junit_file, write_junit), (markdown_file, write_markdown)):
-        if path:
-            write(path, reports)
-    return 0 if all(report.passed for report in reports) else 1
+    if everything or jobs > 1:
+        reports, code = _verify_many(chosen, everything, jobs, **how)
+        return ending.finish(apply(reports)) and (code or 1)
+    return ending.finish(apply(_verify_sources(chosen, **how)))
+
+
+def _verify_many(chosen: Chosen, everything: bool, jobs: int, formats: str, **how: Any) -> tuple[list[Report], int]:
+    from zoo.pipeline.many import verify_many
+
+    sources = (_all(chosen) if everything else chosen).find()
+    return verify_many(sources, _words(formats), jobs, lambda line: click.echo(line, err=True), **_how(**how))
+
+
+def _all(chosen: Chosen) -> Chosen:
+    """The same, naming every model that is here."""
+    from zoo.catalog import load_catalog
+    from zoo.pipeline.many import cards_here
+
+    if chosen.models or chosen.cfg or chosen.graph or chosen.saved_model:
+        raise UsageError("--all names every model already: give no other")
+    return replace(chosen, models=tuple(card.name for card in cards_here(load_catalog(chosen.catalogs))))
 
 
 def _verify_sources(chosen: Chosen, formats: str, **how: Any) -> list[Report]:

@@ -16,6 +16,7 @@ from zoo.base.artifact import MANIFEST, Artifact, FileRecord, read_artifact
 from zoo.base.errors import UsageError
 from zoo.catalog import Store
 from zoo.convert.from_tensorflow.source import find_source
+from zoo.pipeline.beside import beside_each_other
 from zoo.pipeline.convert import convert_to_run
 from zoo.pipeline.formats import HUB
 from zoo.pipeline.formats import Options as Conversion
@@ -94,7 +95,7 @@ def verify_files(
     else:
         kept = ArtifactReference(other.model, other.format, detector=other.detector)
     with kept as truth:
-        return _judge([candidate], truth, devices, options or Options(), pictures)
+        return _judge([candidate], truth, devices, options or Options(), pictures, base=other)
 
 
 def read_model(path: Path) -> Artifact:
@@ -127,14 +128,19 @@ def _judge(
     options: Options,
     pictures: Sequence[Path],
     hub: Artifact | None = None,
+    base: Artifact | None = None,
 ) -> list[Report]:
-    reports = []
-    for artifact in artifacts:
-        for device in devices:
-            on_device = dataclasses.replace(options, device=device)
+    """The reports on each artifact on each device; on each device the speeds are compared, with `base` where there is
+    one."""
+    by_device = []
+    for device in devices:
+        on_device = dataclasses.replace(options, device=device)
+        reports = []
+        for artifact in artifacts:
             reports.append(verify_artifact(artifact, reference, on_device, pictures, hub))
             record(artifact, reports[-1])
-    return reports
+        by_device.append(beside_each_other(artifacts, reports, reference.inputs, on_device, base))
+    return [report for same_artifact in zip(*by_device, strict=True) for report in same_artifact]
 
 
 def record(artifact: Artifact, report: Report) -> None:

@@ -34,7 +34,7 @@ def run(command: object, *arguments: str) -> tuple[int, str]:
 
 
 def test_a_pass_is_0_and_saves_every_form(files: list[str], tmp_path: Path) -> None:
-    saved = {form: tmp_path / f"result.{form}" for form in ("json", "junit", "markdown")}
+    saved = {form: tmp_path / f"result.{form}" for form in ("json", "junit", "markdown", "html")}
     options = [word for form, path in saved.items() for word in (f"--{form}", str(path))]
     code, output = run(verify.command, *files, *options, "--batch", "1,2", "--seed", "5")
     assert code == 0
@@ -45,6 +45,7 @@ def test_a_pass_is_0_and_saves_every_form(files: list[str], tmp_path: Path) -> N
     assert content["reports"][0]["seed"] == 5
     assert ET.parse(saved["junit"]).getroot().get("failures") == "0"
     assert saved["markdown"].read_text().count("✅") == 1
+    assert "<h1>zoo verify: 1 of 1 pass</h1>" in saved["html"].read_text()
 
 
 def test_a_failure_is_1_and_judging_again_can_differ(files: list[str], tmp_path: Path) -> None:
@@ -60,6 +61,50 @@ def test_a_failure_is_1_and_judging_again_can_differ(files: list[str], tmp_path:
     assert run(judge.command, again, "--output", "scores")[0] == 0
 
 
+def test_conditions_and_baselines_are_gates(files: list[str], tmp_path: Path) -> None:
+    saved, quick = str(tmp_path / "result.json"), [word if word != "--no-speed" else "--quick" for word in files]
+    code, output = run(verify.command, *quick, "--batch", "1", "--json", saved, "--require", "fps>=1,max_abs<=1e-2")
+    assert code == 0
+    assert "fps>=1: pass" in output
+    assert run(judge.command, saved, "--require", "fps>=1e9")[0] == 1
+    assert run(judge.command, saved, "--baseline", saved)[0] == 0  # nothing is slower than itself
+    content = json.loads(Path(saved).read_bytes())
+    median = content["reports"][0]["speed"]["median"]
+    content["reports"][0]["speed"]["median"] = {name: value / 2 for name, value in median.items()}
+    faster = tmp_path / "faster.json"
+    faster.write_text(json.dumps(content))
+    code, output = run(judge.command, saved, "--baseline", str(faster))
+    assert code == 1
+    assert "FAIL: baseline: " in output
+    content["reports"][0]["environment"]["processor"] = "another"
+    faster.write_text(json.dumps(content))
+    code, output = run(judge.command, saved, "--baseline", str(faster))
+    assert code == 0
+    assert "another machine: processor another" in output
+
+
+def test_judging_again_writes_every_form(files: list[str], tmp_path: Path) -> None:
+    saved = str(tmp_path / "result.json")
+    run(verify.command, *files, "--json", saved)
+    forms = {form: tmp_path / f"again.{form}" for form in ("json", "junit", "markdown", "html")}
+    options = [word for form, path in forms.items() for word in (f"--{form}", str(path))]
+    assert run(judge.command, saved, "--tolerance", "1e-12", *options)[0] == 1
+    assert "0 of 1 pass" in forms["markdown"].read_text()
+    assert ET.parse(forms["junit"]).getroot().get("failures") != "0"
+    assert forms["html"].read_text().count("✗ fail") > 1
+
+
+def test_all_is_what_is_here_and_workers_share_the_machine(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    saved = tmp_path / "result.json"
+    options = ("--quick", "--batch", "1", "--threads", "1", "--json", str(saved))
+    code, output = run(verify.command, "--all", "-j", "2", *options)
+    assert code == 0
+    assert "1 of 1: shapes-tiny" in output
+    (report,) = json.loads(saved.read_bytes())["reports"]
+    assert report["name"] == "shapes-tiny"
+    assert report["speed"]["memory"]["host_peak"] > 10**7
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -69,6 +114,10 @@ def test_a_failure_is_1_and_judging_again_can_differ(files: list[str], tmp_path:
         ["--reference", "a.onnx"],
         ["--artifact", "a.onnx"],
         ["name", "--artifact", "a.onnx", "--reference", "b.onnx"],
+        ["--all", "name"],
+        ["--all", "--artifact", "a.onnx", "--reference", "b.onnx"],
+        ["--all", "--require", "quick>=3"],
+        ["--all", "--no-speed", "--baseline", "missing.json"],
         ["--artifact", "a.onnx", "--reference", "b.onnx", "--cfg", "a.cfg", "--weights", "a.weights"],
     ],
 )

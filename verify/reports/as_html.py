@@ -17,6 +17,7 @@ from zoo.verify.reports.html_pictures import Album
 from zoo.verify.reports.html_report import report_section, verdict
 from zoo.verify.reports.html_style import STYLE
 from zoo.verify.reports.html_text import Html, table, tag
+from zoo.verify.reports.words import beside, framework, where
 from zoo.verify.result import Interval, Report, SpeedResult
 
 OPEN = 3  # so many reports that are no pass are open when the page opens
@@ -98,8 +99,7 @@ def _matrix(reports: Sequence[Report]) -> Html:
 
 
 def _column(report: Report) -> str:
-    device = report.device.used if report.device.used != "none" else report.device.asked
-    return f"{report.format}, {device}" + ("" if report.precision == "fp32" else f", {report.precision}")
+    return f"{report.format}, {where(report)}"
 
 
 def _bars(name: str, timed: Sequence[Report]) -> Iterator[Html]:
@@ -119,19 +119,14 @@ def _fps(speed: SpeedResult) -> Interval:
     return Interval(speed.fps, speed.batch / m.high, speed.batch / m.low)
 
 
-SPEEDS = ("model", "framework", "device", "precision", "batch", "median ms", "p95", "p99", "FPS", "against another")
+SPEEDS = ("model", "framework", "device", "batch", "median ms", "p95", "p99", "FPS", "against another")
 
 
 def _speed_row(report: Report) -> list[str]:
     speed = report.speed
     assert speed
     m = speed.median
-    beside = "; ".join(
-        f"{one.speedup.value:.2f} × {one.other} [{one.speedup.low:.2f}, {one.speedup.high:.2f}]"
-        + ("" if one.differs else ", no difference")
-        for one in report.compared
-    )
+    against = "; ".join(f"{one.other}: {beside(one)}" for one in report.compared)
     times = [f"{m.value * 1e3:.2f} [{m.low * 1e3:.2f}, {m.high * 1e3:.2f}]"]
     times += [f"{value * 1e3:.2f}" for value in (speed.p95, speed.p99)]
-    where = [report.device.runtime, report.device.used, report.precision, str(speed.batch)]
-    return [report.name, *where, *times, f"{speed.fps:.1f}", beside or "—"]
+    return [report.name, framework(report), where(report), str(speed.batch), *times, f"{speed.fps:.1f}", against or "—"]

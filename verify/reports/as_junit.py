@@ -61,6 +61,8 @@ def _cases(report: Report) -> Iterator[tuple[str, Judgement, str]]:
         yield "detections", report.detections.judgement, "\n".join(rest)
     if report.speed:
         yield "speed run", report.speed.judgement, "\n".join(report.speed.warnings)
+    for gate in report.gates:
+        yield gate.name, gate.judgement, ""
 
 
 def _where(report: Report) -> str:

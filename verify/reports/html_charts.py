@@ -89,7 +89,7 @@ def layer_chart(layers: Sequence[LayerResult], margin: float) -> Html:
         tag(
             "circle",
             {"class": "bar" if y >= limit else "beyond", "cx": x, "cy": y, "r": 2.2},
-            tag("title", {}, f"{layer.index} [{layer.type}]: {_times(layer.times_floor)} its noise"),
+            tag("title", {}, f"{layer.name or layer.index} [{layer.type}]: {_times(layer.times_floor)} its noise"),
         )
         for (x, y), layer in zip(points, layers, strict=True)
     ]

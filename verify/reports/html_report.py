@@ -33,10 +33,13 @@ def report_section(report: Report, number: int, album: Album, opened: bool) -> H
 def _departure(report: Report) -> Iterator[Html]:
     at = report.departure
     if at:
-        where = f"layer {at.layer} [{at.type}]" + (f", cfg line {at.line}" if at.line else "")
         jump = f"{_number(at.times_floor)} times its noise floor; {_number(at.before)} before it"
         yield tag(
-            "p", {"class": "fail"}, f"First layer that departs: {where}, node ", tag("code", {}, at.node), f": {jump}"
+            "p",
+            {"class": "fail"},
+            f"First layer that departs: {at.where}, here ",
+            tag("code", {}, at.node),
+            f": {jump}",
         )
 
 

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from zoo.verify.reports.words import beside, framework, where
 from zoo.verify.result import DetectionResult, OutputResult, Report, SpeedResult, summary
 
 STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow"}
@@ -29,6 +30,9 @@ def _one(report: Report) -> Group:
     lines = [
         *_detection_lines(report.detections),
         *_speed_lines(report.speed),
+        *_scaling_lines(report),
+        *_beside_lines(report),
+        *_gate_lines(report),
         *_departure_lines(report),
         *report.notes,
     ]
@@ -87,14 +91,31 @@ def _departure_lines(report: Report) -> list[str]:
     return [f"first layer that departs: {at.where}; here {at.node}: {size}"]
 
 
+def _scaling_lines(report: Report) -> list[str]:
+    costs = [f"{cost.batch}: {cost.median.value * 1e3:.2f} ms ({cost.fps:.1f} FPS)" for cost in report.scaling]
+    return [f"batch {', '.join(costs)}"] if costs else []
+
+
+def _beside_lines(report: Report) -> list[str]:
+    return [f"in turns with {one.other}: {beside(one)}" for one in report.compared]
+
+
+def _gate_lines(report: Report) -> list[str]:
+    return [f"{gate.name}: {gate.judgement.verdict}, {gate.judgement.reason}" for gate in report.gates]
+
+
 def _matrix(reports: Sequence[Report]) -> Table:
+    """One line for each model × framework × device, as speeds are usually published."""
     table = Table(box=None, pad_edge=False)
-    for heading in ("model", "format", "device", "precision", "FPS", "verdict"):
-        table.add_column(heading, justify="right" if heading == "FPS" else "left")
+    for heading in ("model", "framework", "device", "ms", "FPS", "against", "verdict"):
+        table.add_column(heading, justify="right" if heading in ("ms", "FPS") else "left")
     for report in reports:
+        speed = report.speed
         table.add_row(
-            *(escape(cell) for cell in (report.name, report.format, report.device.used, report.precision)),
-            f"{report.speed.fps:.1f}" if report.speed else "—",
+            *(escape(cell) for cell in (report.name, framework(report), where(report))),
+            f"{speed.median.value * 1e3:.2f}" if speed else "—",
+            f"{speed.fps:.1f}" if speed else "—",
+            escape("; ".join(f"{one.speedup.value:.2f}× {one.other}" for one in report.compared)),
             Text(report.judgement.verdict, style=STYLES[report.judgement.verdict]),
         )
     return table
