@@ -13,6 +13,7 @@ from zoo.pipeline.detect import detect_in_picture
 from zoo.pipeline.verify import verify_model
 from zoo.shapes import SAMPLE
 from zoo.verify import Options, Report
+from zoo.verify.reports.as_html import write_html
 from zoo.verify.reports.as_json import write_json
 from zoo.verify.reports.as_junit import write_junit
 from zoo.verify.reports.as_markdown import write_markdown
@@ -24,6 +25,7 @@ REPORTS: dict[str, Callable[[Path, list[Report]], None]] = {
     "report.json": write_json,
     "report.xml": write_junit,
     "report.md": write_markdown,
+    "report.html": write_html,
 }
 
 
@@ -45,7 +47,7 @@ def run_demo(out: Path, tell: Callable[[str], None]) -> Demo:
     tell(f"fetch and convert {MODEL} (shipped with zoo: no network needed) to ONNX")
     (artifact,) = convert_model(MODEL, out=out)
     tell("verify it against the float64 interpreter of its Darknet cfg, and time it")
-    (report,) = verify_model(MODEL, options=Options(speed="quick"))
+    (report,) = verify_model(MODEL, options=Options(speed="quick"), pictures=[SAMPLE])
     tell("detect the shapes on a picture it has never seen")
     detections = detect_in_picture(artifact, SAMPLE)
     return Demo(artifact, report, detections, (*_write_reports(out, report), _write_picture(out, artifact, detections)))
