@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import json_option
+from zoo.cli.options import json_option, verbose_option
 from zoo.cli.sources import Chosen, source_options
 
 if TYPE_CHECKING:
@@ -43,11 +43,12 @@ SIZES = ("batch", "width", "height")
               help="Of a picture input, to tf.")  # fmt: skip
 @click.option("--tflite", is_flag=True, help="To tf: write a .tflite too.")
 @click.option("--fp16", is_flag=True, help="To tf: float16 weights in the .tflite.")
-@click.option("--calibrate", multiple=True, type=click.Path(path_type=Path, dir_okay=False), metavar="PICTURE",
+@click.option("--calibrate", multiple=True, type=click.Path(path_type=Path), metavar="PICTURE|FOLDER",
               help="To tf: int8 .tflite whose ranges come from these pictures.")  # fmt: skip
 @click.option("--opencv", type=click.Choice(["5", "4"]), default="5", show_default=True,
               help="To opencv: the major version that the file is for.")  # fmt: skip
 @json_option
+@verbose_option
 def command(chosen: Chosen, to: tuple[str, ...], out: Path | None, as_json: bool, **told: Any) -> None:
     """Convert models of the catalog (fetched where missing), a Darknet cfg with weights, a TensorFlow or ONNX file.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -20,6 +22,21 @@ task_option = click.option(
     help="Only this task.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def _tell_all(_context: Any, _option: Any, asked: bool) -> None:
+    if asked:
+        os.environ["ZOO_VERBOSE"] = "1"  # read where a framework is imported, in child processes too
+
+
+verbose_option = click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    expose_value=False,
+    callback=_tell_all,
+    help="Show what the frameworks themselves say.",
+)
 
 
 def in_bytes(count: float) -> str:

@@ -27,7 +27,7 @@ SAVED_MODEL, TFLITE = "saved_model", "model.tflite"
 @dataclass(frozen=True)
 class TensorFlowOptions:
     """`layout` of picture inputs. `tflite` writes model.tflite too: float32, with `fp16` float16 weights, with
-    `calibrate` int8 whose ranges come from these pictures.
+    `calibrate` int8 whose ranges come from these pictures and folders of pictures.
     """
 
     layout: Literal["nhwc", "nchw"] = "nhwc"
@@ -43,7 +43,7 @@ class TensorFlowOptions:
         if self.fp16 and self.calibrate:
             raise UsageError("a .tflite holds float16 or int8 weights, not both", hint="give fp16 or calibrate")
         for path in self.calibrate:
-            if not path.is_file():
+            if not path.exists():
                 raise UsageError(f"{path}: no picture to calibrate with is there", hint="check the path")
 
 
@@ -67,17 +67,15 @@ def onnx_to_tensorflow(
     pictures = picture_inputs(graph) if options.layout == "nhwc" else set()
     inputs, outputs = _specs(graph.inputs, parent, pictures), _specs(graph.outputs, parent)
     names = [spec.name for spec in inputs], [spec.name for spec in outputs]
-    module = module_of(graph, options.layout)
+    fixed = with_fixed_batch(graph) if options.tflite else None
     with atomic_folder(out) as folder:
-        written = write_saved_model(module, folder / SAVED_MODEL, *names)
+        written = write_saved_model(module_of(graph, options.layout), folder / SAVED_MODEL, *names)
         files = [record_of(path, folder) for path in written]
-        notes = []
-        if options.tflite:
-            fixed = module_of(with_fixed_batch(graph), options.layout)
-            content, note = tflite_of(fixed, *names, fp16=options.fp16, calibrate=options.calibrate)
+        if fixed:
+            module = module_of(fixed, options.layout)
+            content = tflite_of(module, *names, fp16=options.fp16, calibrate=options.calibrate)
             (folder / TFLITE).write_bytes(content)
             files.append(FileRecord.of(folder / TFLITE, "tflite"))
-            notes += [note] if note else []
         artifact = Artifact(
             folder=out,
             name=name or (parent.name if parent else onnx_path.stem),
@@ -91,7 +89,6 @@ def onnx_to_tensorflow(
             detector=parent.detector if parent else {},
             versions=versions(),
             labels=tuple(labels) or (parent.labels if parent else ()),
-            notes=tuple(notes),
         )
         dataclasses.replace(artifact, folder=folder).write()
     return artifact
@@ -100,7 +97,7 @@ def onnx_to_tensorflow(
 def versions() -> dict[str, str]:
     """What wrote an artifact of this room."""
     return {
-        "detector-zoo": metadata.version("detector-zoo"),
+        "zoo": metadata.version("detector-zoo"),
         "tensorflow": str(tf.__version__),
         "onnx": onnx.__version__,
     }
@@ -122,7 +119,8 @@ def _specs(
         sizes = ["unknown" if size is None else size for size in value.shape or ()]
         if value.name in pictures:
             sizes = [sizes[axis] for axis in (0, 2, 3, 1)]
-        specs.append(TensorSpec(name, str(value.dtype), tuple(sizes), known.get(value.name, "")))
+        original = value.name if value.name != name else ""
+        specs.append(TensorSpec(name, str(value.dtype), tuple(sizes), known.get(value.name, ""), original))
     return tuple(specs)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from zoo.convert.to_tensorflow.backend import tf
+from zoo.convert.to_tensorflow.layout import plain
 from zoo.convert.to_tensorflow.operators.sizes import sizes_in
 from zoo.convert.to_tensorflow.operators.table import Call, operator
 
@@ -24,9 +25,10 @@ def non_max_suppression(call: Call, boxes: tf.Tensor, scores: tf.Tensor, *_: tf.
     limit = sizes_in(call.input(2), 1)[0] if call.has(2) else 0
     overlap = _number(call, 3, 0.0)
     threshold = _number(call, 4, -float("inf"))
-    sizes = tf.shape(scores)
-    batches, classes, count = sizes[0], sizes[1], sizes[2]
-    limit = tf.cast(tf.minimum(tf.cast(limit, tf.int64), tf.cast(count, tf.int64)), tf.int32)
+    batches, classes, count = plain(scores).sizes()
+    most = min(limit, count) if isinstance(limit, int) and isinstance(count, int) else None
+    limit = most if most is not None else tf.cast(tf.minimum(tf.cast(limit, tf.int64), count), tf.int32)
+    classes = tf.cast(classes, tf.int32)
 
     def one(pair: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         batch, kind = pair // classes, pair % classes
@@ -41,8 +43,8 @@ def non_max_suppression(call: Call, boxes: tf.Tensor, scores: tf.Tensor, *_: tf.
         row = tf.stack([tf.fill([limit], batch), tf.fill([limit], kind), chosen], -1)
         return row, tf.range(limit) < valid
 
-    signature = (tf.TensorSpec([None, 3], tf.int32), tf.TensorSpec([None], tf.bool))
-    rows, kept = tf.map_fn(one, tf.range(batches * classes), fn_output_signature=signature)
+    signature = (tf.TensorSpec([most, 3], tf.int32), tf.TensorSpec([most], tf.bool))
+    rows, kept = tf.map_fn(one, tf.range(tf.cast(batches, tf.int32) * classes), fn_output_signature=signature)
     return tf.cast(tf.boolean_mask(tf.reshape(rows, [-1, 3]), tf.reshape(kept, [-1])), tf.int64)
 
 

@@ -43,7 +43,18 @@ def window_of(call: Call, x: tf.Tensor) -> Window:
             _missing(call, size, pair, span, stride)
             for size, pair, span, stride in zip(spatial(x), pads, reach, strides, strict=True)
         ]
+    elif dilations == [1] * len(kernel):
+        pads = [_reached(*facts) for facts in zip(spatial(x), pads, kernel, strides, strict=True)]
     return Window(kernel, strides, dilations, pads, fill)
+
+
+def _reached(size: int | None, pads: tuple[int, int], taps: int, stride: int) -> tuple[int, int]:
+    """The pads without what no window reaches at the end: Darknet pads even pictures of its 2 × 2 pools, too."""
+    before, after = pads
+    if size is None:
+        return pads
+    end = (size + before + after - taps) // stride * stride + taps
+    return before, min(after, max(end - size - before, 0))
 
 
 def _missing(call: Call, size: int | None, pads: tuple[int, int], reach: int, stride: int) -> int:
@@ -80,7 +91,20 @@ def max_pool(call: Call, x: tf.Tensor) -> Any:
     x = x if dtype.is_floating else tf.cast(x, tf.float32)
     if window.same(x) and window.dilations == [1] * len(window.dilations):
         return tf.cast(pool("MAX", x, window, "SAME"), dtype)
-    return tf.cast(pool("MAX", padded(x, around(window.all_pads), fill=x.dtype.min), window), dtype)
+    pads = around(window.all_pads)
+    filled = padded(x, pads, "SYMMETRIC") if _can_mirror(x, window) else padded(x, pads, fill=x.dtype.min)
+    return tf.cast(pool("MAX", filled, window), dtype)
+
+
+def _can_mirror(x: tf.Tensor, window: Window) -> bool:
+    """True where every window that reaches into the border also holds what is mirrored there: its maximum stays.
+
+    The lowest number as a border would leave int8 no scale for the rest.
+    """
+    return window.dilations == [1] * len(window.kernel) and all(
+        2 * max(pair) <= taps and max(pair) <= (size or 1)
+        for pair, taps, size in zip(window.all_pads, window.kernel, spatial(x), strict=True)
+    )
 
 
 def _max_pool_with_places(call: Call, x: tf.Tensor, window: Window) -> tuple[tf.Tensor, tf.Tensor]:
