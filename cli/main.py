@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "verify": "proof: same numbers, same detections, how fast, on this machine",
     "bench": "how fast models run, in which format, on which device",
     "detect": "look at pictures and video with a model, in formats side by side",
+    "view": "a local page: drop a picture or a video, compare formats",
     "judge": "a saved result of verify, judged again with another tolerance",
     "demo": "the whole way on the detector that zoo ships, without network",
     "doctor": "what is installed here, and what to do about what is missing",

@@ -89,6 +89,10 @@ class Detector:
         boxes, scores = raw.outputs["boxes"][0], raw.outputs["scores"][0]
         return truth_of(Candidates(prepared.placement.undo(boxes), scores), suppression, VISIBLE)
 
+    def with_rule(self, rule: Rule) -> Detector:
+        """The same loaded model with another rule."""
+        return Detector(self.artifact, self.runner, rule)
+
     def warm_up(self) -> None:
         """Run once, so that the first picture is not the one that pays for tracing and allocation."""
         self.infer(self.prepare(np.zeros((64, 64, 3), np.uint8)))

@@ -24,7 +24,20 @@ MAY_IMPORT = {
     "verify": {"base", "catalog", "darknet", "vision"},
     "detect": {"base", "verify", "vision"},
     "pipeline": {"base", "catalog", "darknet", "vision", "shapes", "fetch", "convert", "verify", "detect"},
-    "cli": {"base", "catalog", "darknet", "vision", "shapes", "fetch", "convert", "verify", "detect", "pipeline"},
+    "view": {"base", "catalog", "shapes", "vision", "verify", "detect", "pipeline"},
+    "cli": {
+        "base",
+        "catalog",
+        "darknet",
+        "vision",
+        "shapes",
+        "fetch",
+        "convert",
+        "verify",
+        "detect",
+        "pipeline",
+        "view",
+    },
 }
 HEAVY = ("tensorflow", "torch", "cv2", "onnxruntime", "tf2onnx", "onnx", "numpy", "PIL", "urllib3", "rich", "yaml")
 
