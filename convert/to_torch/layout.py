@@ -22,7 +22,8 @@ def laid_out(line: str) -> list[str]:
     if start > LIMIT and equals and ", " in targets:
         return [f"{indent}(", *(f"{indent}    {target}," for target in targets.split(", ")), f"{indent}) = {value}"]
     body, deeper = line[start + 1 : end], indent + "    "
-    if len(deeper + body) <= LIMIT and not line.lstrip().startswith("return ("):
+    is_call = line[start - 1].isalnum() or line[start - 1] == "_"
+    if len(deeper + body) <= LIMIT and is_call:  # what is no call is a literal, which gets a line for each element
         middle = [deeper + body]
     else:
         middle = [part for item in _items(body) for part in laid_out(f"{deeper}{item},")]

@@ -24,7 +24,7 @@ def load(path: str | Path | None = None) -> Model:
         begin = 8 + int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(begin - 8))
     data = torch.from_file(str(path), size=path.stat().st_size, dtype=torch.uint8)[begin:]
-    kinds: dict[str, torch.dtype] = {kinds}
+{kinds}
     state = {{
         name: data[slice(*entry["data_offsets"])].view(kinds[entry["dtype"]]).view(entry["shape"])
         for name, entry in header.items()
@@ -89,9 +89,10 @@ def _imports(body: str) -> list[str]:
 
 
 def _kinds(program: Program) -> str:
-    used = {array.dtype.name for array in program.state().values()}
-    entries = [f'"{kind}": torch.{name}' for name, kind in KINDS.items() if name in used]
-    return "{" + ", ".join(entries) + "}"
+    """The element types that a weights file may have: those of this one, and what a tuned one may be saved in."""
+    used = {"float32", "float16", "bfloat16", "int64"} | {array.dtype.name for array in program.state().values()}
+    entries = ", ".join(f'"{kind}": torch.{name}' for name, kind in KINDS.items() if name in used)
+    return "\n".join(laid_out(f"    kinds: dict[str, torch.dtype] = {{{entries}}}"))
 
 
 def _class(program: Program, names: dict[Code, str], header: Header) -> list[str]:

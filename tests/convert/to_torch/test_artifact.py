@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from tests.conftest import ROOT
@@ -175,8 +176,10 @@ def test_control_flow_that_depends_on_data_has_no_pt2_but_a_module(tmp_path: Pat
     np.testing.assert_array_equal(found.numpy(), run_onnxruntime(proto, start)[0])
 
 
-def test_fine_tuning(artifact: Artifact) -> None:
-    """Gradients reach every parameter, a step lowers the loss, statistics move, and the mapped file stays as it is."""
+def test_fine_tuning(artifact: Artifact, tmp_path: Path) -> None:
+    """Gradients reach every parameter, steps lower the loss, statistics move, the mapped file stays as it is, and what
+    was learned can be saved and loaded.
+    """
     weights = (artifact.folder / "model.safetensors").read_bytes()
     module = loaded(artifact).train()
     assert all(isinstance(parameter, nn.Parameter) for parameter in module.parameters())
@@ -195,6 +198,10 @@ def test_fine_tuning(artifact: Artifact) -> None:
     assert losses[-1] < losses[0]
     assert not torch.equal(module.get_buffer("convolutional_0_norm.running_mean"), statistics)
     assert (artifact.folder / "model.safetensors").read_bytes() == weights
+    save_file(module.state_dict(), tmp_path / "tuned.safetensors")
+    tuned = sys.modules[type(module).__module__].load(tmp_path / "tuned.safetensors")
+    for name, tensor in module.state_dict().items():
+        assert torch.equal(tuned.state_dict()[name], tensor), name
 
 
 def test_half_precision_and_saved_state(artifact: Artifact) -> None:
