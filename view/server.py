@@ -39,6 +39,7 @@ PAGES = {
     "/": ("index.html", "text/html; charset=utf-8"),
     "/app.js": ("app.js", "text/javascript; charset=utf-8"),
     "/style.css": ("style.css", "text/css; charset=utf-8"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
     "/api": ("api.html", "text/html; charset=utf-8"),
     "/api.js": ("api.js", "text/javascript; charset=utf-8"),
 }

@@ -99,18 +99,18 @@ function boxes(result, picture) {
   svg.setAttribute("viewBox", `0 0 ${picture.width} ${picture.height}`);
   svg.setAttribute("role", "img");
   svg.setAttribute("aria-label", `${result.detections.length} detections by ${result.format}`);
-  const line = Math.max(1.5, Math.min(picture.width, picture.height) / 160);
+  const thick = (width) => ({ "stroke-width": width, "vector-effect": "non-scaling-stroke" }); // screen pixels
   for (const one of [...result.detections].reverse()) {
     const [left, top, width, height] = one.box;
     const frame = { x: left * picture.width, y: top * picture.height, width: width * picture.width,
       height: height * picture.height, fill: "none" };
-    if (one.differs) svg.append(draw("rect", { ...frame, stroke: MARK, "stroke-width": 4 * line }));
-    svg.append(draw("rect", { ...frame, stroke: "#141414", "stroke-width": 1.8 * line }));
-    svg.append(draw("rect", { ...frame, stroke: one.colour, "stroke-width": line, class: "box" }));
+    if (one.differs) svg.append(draw("rect", { ...frame, stroke: MARK, ...thick(9) }));
+    svg.append(draw("rect", { ...frame, stroke: "#141414", ...thick(4.5) }));
+    svg.append(draw("rect", { ...frame, stroke: one.colour, ...thick(2.5), class: "box" }));
   }
   for (const one of [...result.detections].reverse()) {
     const group = draw("g", { class: "tag" });
-    const text = draw("text", { "font-family": "system-ui, sans-serif" });
+    const text = draw("text", {});
     text.textContent = `${one.label} ${one.score.toFixed(2)}`;
     group.dataset.box = JSON.stringify(one.box);
     group.append(draw("rect", { fill: one.colour }), text);
@@ -129,7 +129,7 @@ function draw(name, attributes) {
 function plate(group, picture) {
   const [rect, text] = group.children, [left, top] = JSON.parse(group.dataset.box);
   const shown = group.ownerSVGElement.clientWidth / picture.width || 1;
-  const size = Math.max(12 / shown, Math.min(picture.width, picture.height) / 30);
+  const size = Math.min(16, Math.max(12, group.ownerSVGElement.clientWidth / 40)) / shown;
   text.setAttribute("font-size", size);
   text.setAttribute("fill", ink(rect.getAttribute("fill")));
   const width = text.getComputedTextLength() + size * 0.6, height = size * 1.35;
