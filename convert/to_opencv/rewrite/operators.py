@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto
 
 from zoo.convert.onnx_graph.graph import Graph, Node
-from zoo.convert.to_opencv.rewrite.edit import unique
+from zoo.convert.to_opencv.rewrite.edit import unique, uses
 
 
 def without_and(graph: Graph) -> Graph:
@@ -31,3 +31,36 @@ def without_and(graph: Graph) -> Graph:
 
 def _node(op: str, inputs: tuple[str, ...], output: str, **attributes: int) -> Node:
     return Node(op, output, inputs, (output,), attributes, -1)
+
+
+def with_slices(graph: Graph) -> Graph:
+    """A Split as one Slice for each part that is used: older OpenCVs split into equal parts only."""
+    used, nodes, constants = uses(graph), [], dict(graph.initializers)
+    for node in graph.nodes:
+        shape, axis = graph.value(node.inputs[0]).shape, node.attributes.get("axis", 0)
+        sizes = [(graph.value(name).shape or ())[axis:][:1] for name in node.outputs] if node.op == "Split" else []
+        if node.op != "Split" or shape is None or not all(size and isinstance(size[0], int) for size in sizes):
+            nodes.append(node)
+            continue
+        axis, begin = axis % len(shape), 0
+        for name, (size,) in zip(node.outputs, sizes, strict=True):
+            numbers = {"begin": begin, "end": begin + int(size or 0), "axis": axis}
+            begin = numbers["end"]
+            if used[name]:
+                given = [unique(graph, f"{name}_{part}") for part in numbers]
+                constants |= zip(given, (np.array([number], np.int64) for number in numbers.values()), strict=True)
+                nodes.append(_node("Slice", (node.inputs[0], *given), name))
+    return replace(graph, nodes=tuple(nodes), initializers=constants)
+
+
+def with_reshapes(graph: Graph) -> Graph:
+    """Squeeze and Unsqueeze as Reshape: their axes are an input since opset 13, which older OpenCVs do not read."""
+    nodes, constants = [], dict(graph.initializers)
+    for node in graph.nodes:
+        shape = graph.value(node.outputs[0]).shape
+        if node.op in ("Squeeze", "Unsqueeze") and shape and all(isinstance(size, int) for size in shape):
+            name = unique(graph, f"{node.outputs[0]}_shape")
+            constants[name] = np.array(shape, np.int64)
+            node = _node("Reshape", (node.inputs[0], name), node.outputs[0])
+        nodes.append(node)
+    return replace(graph, nodes=tuple(nodes), initializers=constants)

@@ -82,8 +82,9 @@ def without_idle_gathers(graph: Graph) -> Graph:
         if taken and taken.op == "Gather" and not any(used[name] for name in node.outputs[1:]):
             node = _first_part(graph, node, taken, constants)
         nodes.append(node)
-    aliases = {node.outputs[0]: node.inputs[0] for node in nodes if node.op == "Gather" and _takes_all(graph, node)}
-    return with_aliases(replace(graph, nodes=tuple(nodes), initializers=constants), aliases)
+    graph = replace(graph, nodes=tuple(nodes), initializers=constants)
+    idle = [node for node in nodes if node.op == "Gather" and _takes_all(graph, node)]
+    return with_aliases(graph, {node.outputs[0]: node.inputs[0] for node in idle})
 
 
 def _first_part(graph: Graph, split: Node, taken: Node, constants: dict[str, np.ndarray]) -> Node:
