@@ -9,9 +9,12 @@ ORT := $(shell if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/n
 # Where the CPU build of PyTorch is published; asked only if the configured indexes do not have it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 ROOMS := $(patsubst %/__init__.py,%,$(wildcard */__init__.py))
+# The rooms whose tests need no framework and no recording, or little of them.
+FAST := $(addprefix tests/,base catalog cli darknet detect fetch pipeline vision verify convert/from_darknet convert/onnx_graph) \
+	$(wildcard tests/test_*.py)
 INSTALL := $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help install demo test check conformance mutations wheel-test clean
+.PHONY: help install demo test test-fast check audit conformance mutations verify-gpu wheel-test clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -24,11 +27,20 @@ demo: .venv/.core  ## fetch, convert and verify the shipped detector; writes zoo
 test: .venv/.everything .venv-opencv4/.ready  ## the whole suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-check: .venv/.everything  ## formatting, lint, strict types
+test-fast: .venv/.everything  ## what one runs between two edits: under two minutes
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(FAST)
+
+check: .venv/.everything  ## formatting, lint, strict types, packages that fit together
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(ROOMS:%=-p zoo.%)
 	$(BIN)/mypy tests benchmarks
+	$(PIP) check
+
+audit: .venv/bin/python  ## known vulnerabilities of the pinned packages; asks the package index
+	$(PYTHON) -m venv build/audit-venv
+	build/audit-venv/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
+	build/audit-venv/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
 
 conformance: .venv/.everything  ## ONNX's own node tests through the writers; writes docs/conformance.md
 	$(PIP) download --quiet --disable-pip-version-check --no-deps --only-binary :all: --python-version 3.10 \
@@ -37,6 +49,9 @@ conformance: .venv/.everything  ## ONNX's own node tests through the writers; wr
 
 mutations: .venv/.everything  ## break a model in every known way: each must be caught
 	$(BIN)/python -m pytest -q tests/mutations
+
+verify-gpu: .venv/.everything  ## every model that is here, on the GPU, in ten minutes; writes docs/benchmarks/
+	$(BIN)/python benchmarks/verify_gpu.py
 
 wheel-test: .venv/.everything .venv-opencv4/.ready  ## build the wheel and run the suite against it, in an environment of its own
 	rm -rf build/wheel build/wheel-venv

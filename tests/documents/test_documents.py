@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.documents.desk import lay, type_in
 from tests.documents.reading import Command, commands, links, python_blocks
+from tests.test_architecture import MAY_IMPORT, sources
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "shapes" / "README.md"]
 NO_GPU = 5  # the exit code where a device that is asked for is not here
@@ -54,8 +55,9 @@ def test_commands(path: Path, at_desk: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if python_blocks(path)], ids=name_of)
 def test_python(path: Path, at_desk: Path) -> None:
+    names: dict[str, object] = {}
     for block in python_blocks(path):
-        exec(compile(block, path.name, "exec"), {})  # noqa: S102 - our own documents
+        exec(compile(block, path.name, "exec"), names)  # noqa: S102 - our own documents
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
@@ -67,3 +69,11 @@ def test_make_targets_exist() -> None:
     targets = set(TARGET.findall((ROOT / "Makefile").read_text()))
     named = {words[1] for path in DOCUMENTS for one in commands(path, "make") if len(words := one.words) > 1}
     assert named and named <= targets
+
+
+def test_the_errors_of_the_troubleshooting_page_exist() -> None:
+    """Each is quoted from a message of zoo's own code; a foreign one says so by its library's name."""
+    code = "\n".join(path.read_text() for room in MAY_IMPORT for path in sources(room))
+    quoted = re.findall(r"\*\*\"([^\"]+)\"\*\*", (ROOT / "docs" / "troubleshooting.md").read_text())
+    assert quoted
+    assert not [text for text in quoted if text not in code and not text.startswith("libGL")]

@@ -1,0 +1,90 @@
+"""CONTRIBUTING.md is true: its diffs apply, and what they add works."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.documents.reading import FENCE
+from tests.test_architecture import MAY_IMPORT
+from zoo.catalog import load_catalog
+
+GUIDE = ROOT / "CONTRIBUTING.md"
+# What each diff promises, run in a process that sees the changed copy.
+CHECKS = {
+    "section": """
+import numpy as np, onnxruntime
+from zoo.convert.from_darknet import DarknetOptions
+from zoo.convert.from_darknet.model import build_model
+from zoo.darknet import read_network, read_weights
+from zoo.verify.reference.darknet import interpret
+Path("toy.cfg").write_text("[net]\\nwidth=4\\nheight=4\\nchannels=3\\n[gain]\\ngain=2.5\\n")
+Path("toy.weights").write_bytes(np.array([0, 2, 5, 0, 0], np.int32).tobytes())
+network = read_network(Path("toy.cfg"), weights=Path("toy.weights"))
+weights = read_weights(Path("toy.weights"), network)
+image = np.random.default_rng(0).random((1, 3, 4, 4), np.float32)
+model = build_model(network, weights, DarknetOptions(heads="raw"))
+(found,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"images": image})
+np.testing.assert_allclose(found, image * 2.5)
+(expected,) = interpret(network, weights, image).values()
+np.testing.assert_allclose(expected, image * 2.5)
+""",
+    "operator": """
+import numpy as np, onnx, torch
+from onnx import helper, numpy_helper
+from zoo.convert.to_torch import module_from_onnx
+size = numpy_helper.from_array(np.int64(8), "size")
+node = helper.make_node("HannWindow", ["size"], ["window"])
+output = helper.make_tensor_value_info("window", 1, [8])
+graph = helper.make_graph([node], "g", [], [output], [size])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+(window,) = module_from_onnx(model)()
+assert torch.equal(window, torch.hann_window(8))
+""",
+    "runtime": """
+import shutil
+from zoo.pipeline.convert import convert_model
+from zoo.verify.runtimes.protocol import Settings
+from zoo.verify.runtimes.table import load_runner
+import numpy as np
+(artifact,) = convert_model("shapes-tiny")
+feeds = {"images": np.random.default_rng(0).random((1, 3, 160, 160), np.float32)}
+found = load_runner(artifact.model, "onnx-reference", Settings()).run(feeds)
+expected = load_runner(artifact.model, "onnx", Settings()).run(feeds)
+np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=1e-5)
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose `zoo` is a copy of the project with all diffs of the guide applied."""
+    folder = tmp_path_factory.mktemp("contributed")
+    for room in MAY_IMPORT:
+        shutil.copytree(ROOT / room, folder / "zoo" / room, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("__init__.py", "zoo.yaml"):
+        if (ROOT / name).exists():
+            shutil.copy(ROOT / name, folder / "zoo" / name)
+    diffs = "".join(body for kind, body in FENCE.findall(GUIDE.read_text()) if kind == "diff")
+    subprocess.run(["git", "apply", "-"], input=diffs, text=True, cwd=folder / "zoo", check=True)
+    return folder
+
+
+@pytest.mark.parametrize("what", CHECKS)
+def test_what_the_guide_adds_works(what: str, changed: Path, tmp_path: Path) -> None:
+    code = "from pathlib import Path\nimport zoo.base\nassert 'contributed' in zoo.base.__file__\n" + CHECKS[what]
+    environment = {**os.environ, "PYTHONPATH": str(changed)}
+    ran = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_model_of_the_guide(tmp_path: Path) -> None:
+    (card,) = (body for kind, body in FENCE.findall(GUIDE.read_text()) if kind == "yaml")
+    (tmp_path / "ours.yaml").write_text(card)
+    assert load_catalog([tmp_path / "ours.yaml"])["our-detector"].file("weights").name == "our.weights"
