@@ -36,16 +36,16 @@ np.testing.assert_allclose(found, image * 2.5)
 np.testing.assert_allclose(expected, image * 2.5)
 """,
     "operator": """
-import numpy as np, onnx, torch
+import numpy as np, torch
 from onnx import helper, numpy_helper
 from zoo.convert.to_torch import module_from_onnx
-size = numpy_helper.from_array(np.int64(8), "size")
-node = helper.make_node("HannWindow", ["size"], ["window"])
-output = helper.make_tensor_value_info("window", 1, [8])
-graph = helper.make_graph([node], "g", [], [output], [size])
-model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-(window,) = module_from_onnx(model)()
-assert torch.equal(window, torch.hann_window(8))
+scale, zero = numpy_helper.from_array(np.float32(0.5), "scale"), numpy_helper.from_array(np.uint8(3), "zero")
+node = helper.make_node("DequantizeLinear", ["x", "scale", "zero"], ["y"])
+given, output = helper.make_tensor_value_info("x", 2, [4]), helper.make_tensor_value_info("y", 1, [4])
+graph = helper.make_graph([node], "g", [given], [output], [scale, zero])
+module = module_from_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]))
+(found,) = module(torch.tensor([0, 3, 5, 255], dtype=torch.uint8))
+assert found.tolist() == [-1.5, 0, 1, 126]
 """,
     "runtime": """
 import shutil
