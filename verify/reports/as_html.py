@@ -76,7 +76,7 @@ def _overview(reports: Sequence[Report]) -> Iterator[Html]:
         )
         for name in dict.fromkeys(report.name for report in timed):
             yield from _bars(name, [report for report in timed if report.name == name])
-        yield table(SPEEDS, map(_speed_row, timed), "Speed of each model in each framework")
+        yield table(SPEEDS, map(_speed_row, timed), "Models by framework and device")
 
 
 def _matrix(reports: Sequence[Report]) -> Html:
@@ -95,7 +95,7 @@ def _matrix(reports: Sequence[Report]) -> Html:
         cells.setdefault((report.name, _column(report)), []).append(tag("div", {}, link, size))
     names = list(dict.fromkeys(report.name for report in reports))
     rows = [[name, *(Html("".join(cells.get((name, column), ["—"]))) for column in columns)] for name in names]
-    return table(["model", *columns], rows, "Verdict of each model in each format on each device")
+    return table(["model", *columns], rows, "Models by format and device")
 
 
 def _column(report: Report) -> str:

@@ -25,7 +25,8 @@ p { margin: .3rem 0; } a { color: var(--link); } .soft, figcaption, caption { co
 .verdict { font-weight: 650; white-space: nowrap; }
 .scroll { overflow-x: auto; margin-block: .4rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums;
-  font-size: .875rem; } caption { text-align: left; padding: .2rem 0; } th, td { border-bottom: 1px solid var(--line);
+  font-size: .875rem; } caption { text-align: left; padding: .2rem 0; white-space: nowrap; }
+th, td { border-bottom: 1px solid var(--line);
   padding: .3rem .6rem .3rem 0; text-align: left; vertical-align: top; overflow-wrap: normal;
   white-space: nowrap; }
 thead th { color: var(--soft);
@@ -62,6 +63,7 @@ label { display: inline-flex; align-items: center; gap: .35rem; margin-right: .9
   font-size: .875rem; }
 input { width: 1.1rem; height: 1.1rem; accent-color: var(--link); }
 dl { display: grid; grid-template-columns: minmax(6rem, max-content) 1fr; gap: .15rem .9rem; font-size: .875rem; }
+.store { position: absolute; width: 0; height: 0; }
 .store { position: absolute; width: 0; height: 0; }
 .store { position: absolute; width: 0; height: 0; }
 .store { position: absolute; width: 0; height: 0; }
