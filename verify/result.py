@@ -226,7 +226,7 @@ class Report:
     """The verdict on one artifact on one device at one precision, with everything it rests on.
 
     `scaling` is what larger batches cost; `compared` the speed beside other formats; `layers` what a bisection saw;
-    `labels` the names of the classes.
+    `labels` the names of the classes, by the label of a box; "" where there is none.
     """
 
     name: str

@@ -253,7 +253,7 @@ def _blank(artifact: Artifact, reference: Reference, options: Options) -> Report
         sources=artifact.sources,
         seed=options.seed,
         batches=(),
-        labels=artifact.labels,
+        labels=("",) * int(artifact.detector.get("first_class", 0)) + artifact.labels,
     )
 
 

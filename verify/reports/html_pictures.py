@@ -123,5 +123,5 @@ def _inside(value: float, size: float) -> float:
 
 
 def _name(box: Box, labels: Sequence[str]) -> str:
-    known = 0 <= box.label < len(labels)
-    return f"{labels[box.label][:24] if known else f'class {box.label}'} {box.score:.2f}"
+    name = labels[box.label] if 0 <= box.label < len(labels) else ""
+    return f"{name[:24] or f'class {box.label}'} {box.score:.2f}"
