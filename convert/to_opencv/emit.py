@@ -13,13 +13,13 @@ from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 from zoo.base.errors import ConversionError
 from zoo.convert.onnx_graph.build import Blob, Model, plain_chunks
 from zoo.convert.onnx_graph.graph import Dimension, Graph, Node, Value
-from zoo.convert.onnx_graph.rewrite.tidy import with_explicit_pads, with_plain_nearest
+from zoo.convert.onnx_graph.rewrite.tidy import with_plain_nearest
 
 BIG = 1024  # elements: larger float weights are written as they lie
 
 
 def model_of(graph: Graph) -> Model:
-    """The model, ready to be written, with explicit pads: OpenCV computes some automatic ones wrongly.
+    """The model, ready to be written, its enlargements by the plainest rule.
 
     Raises ConversionError where a node has a body: control flow has to go first.
     """
@@ -29,15 +29,9 @@ def model_of(graph: Graph) -> Model:
             blobs.append(Blob(name, array.shape, plain_chunks(array)))
         else:
             constants.append(numpy_helper.from_array(np.asarray(array), name))
-    shapes = {
-        name: tuple(size if isinstance(size, int) else None for size in value.shape)
-        for name, value in graph.values.items()
-        if value.shape is not None
-    }
-    padded = (with_explicit_pads(_node(node, graph), shapes) for node in graph.nodes)
     return Model(
         name=graph.name or "graph",
-        nodes=tuple(with_plain_nearest(node, graph.initializers) for node in padded),
+        nodes=tuple(with_plain_nearest(_node(node, graph), graph.initializers) for node in graph.nodes),
         constants=tuple(constants),
         blobs=tuple(blobs),
         inputs=tuple(_info(value) for value in graph.inputs),

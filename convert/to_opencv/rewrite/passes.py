@@ -10,6 +10,7 @@ from zoo.convert.onnx_graph.graph import Graph
 from zoo.convert.to_opencv.emit import reinferred
 from zoo.convert.to_opencv.rewrite.operators import with_reshapes, with_slices, without_and
 from zoo.convert.to_opencv.rewrite.outputs import with_useful_outputs
+from zoo.convert.to_opencv.rewrite.padding import with_explicit_pads
 from zoo.convert.to_opencv.rewrite.pictures import (
     with_blob_input,
     without_idle_blends,
@@ -24,7 +25,7 @@ Rewrite = Callable[[Graph], Graph]
 # Applied again and again until nothing changes: each may open the way for another.
 REPEATED: tuple[Rewrite, ...] = (without_idle_nodes, without_idle_blends, without_idle_gathers)
 # Applied once, for every version: so that a file runs in as many as it can.
-ONCE: tuple[Rewrite, ...] = (without_and, with_rows_for_vectors, with_slices, with_reshapes)
+ONCE: tuple[Rewrite, ...] = (with_explicit_pads, without_and, with_rows_for_vectors, with_slices, with_reshapes)
 NEVER = ("If", "Loop", "Scan", "Compress")
 # OpenCV's major version → operators that end its reader. Everything else OpenCV itself is asked about.
 REFUSED: dict[int, tuple[str, ...]] = {

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from tests.goldens.cases import Case, load_case, make_weights
+from zoo.base.errors import ConversionError
 from zoo.convert.from_darknet import DarknetOptions, darknet_to_onnx
 from zoo.convert.to_opencv import onnx_to_opencv
+from zoo.convert.to_opencv.darknet_pair import darknet_to_classic
 from zoo.convert.to_opencv.installations import at_hand, run
 
 WRITTEN = (
@@ -65,7 +67,33 @@ def test_a_written_detector_gives_what_darknet_recorded(name: str, data: Path, t
 def test_opencv_4_reads_the_original_files_alike(name: str, data: Path, tmp_path: Path, opencv4: str) -> None:
     """Its rows are boxes, objectness and scores, head after head."""
     case = load_case(name, data)
+    pair = darknet_to_classic(case.cfg, make_weights(case, tmp_path), tmp_path / "pair")
     (old,) = (one for one in at_hand() if one.python == opencv4)
-    trial = run(old, "Darknet", [case.cfg, make_weights(case, tmp_path)], {"": case.input[None]})
-    rows = np.concatenate(list(trial.outputs.values()))
+    files = [pair.folder / record.name for record in pair.files]
+    rows = np.concatenate(list(run(old, "Darknet", files, {"": case.input[None]}).outputs.values()))
     assert not missing(case, rows[:, :4], rows[:, 5:], EPSILON)
+
+
+def test_a_cfg_is_cleaned_of_what_the_old_reader_refuses(data: Path, tmp_path: Path, opencv4: str) -> None:
+    """Short names, inline comments, blanks in values, duplicate keys, and more anchors than `num` says."""
+    case = load_case("real_yolo-fastest-1.1_dog", data)
+    text = case.cfg.read_text().replace("[convolutional]", "[conv]", 1).replace("num=6", "num=4 # too few\nnum = 9")
+    cfg = tmp_path / "odd.cfg"
+    cfg.write_text(text)
+    weights = make_weights(case, tmp_path)
+    (old,) = (one for one in at_hand() if one.python == opencv4)
+    feeds = {"": case.input[None]}
+    with pytest.raises(ConversionError, match="refused"):
+        run(old, "Darknet", [cfg, weights], feeds)
+    pair = darknet_to_classic(cfg, weights, tmp_path / "pair")
+    assert (pair.folder / "model.weights").read_bytes() == weights.read_bytes()
+    clean, original = (run(old, "Darknet", [path, weights], feeds).outputs.values() for path in (pair.model, case.cfg))
+    for found, wanted in zip(clean, original, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_what_the_old_reader_lacks_is_an_error_and_leaves_nothing(data: Path, tmp_path: Path, opencv4: str) -> None:
+    case = load_case("alexey_t1.test_native", data)
+    with pytest.raises(ConversionError, match="detection"):
+        darknet_to_classic(case.cfg, make_weights(case, tmp_path), tmp_path / "pair")
+    assert not (tmp_path / "pair").exists()
