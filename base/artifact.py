@@ -22,12 +22,16 @@ MANIFEST = "artifact.json"
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output. `shape` holds ints, or the name of a dynamic dimension, e.g. ("batch", 3, 416, 416)."""
+    """One input or output. `shape` holds ints, or the name of a dynamic dimension, e.g. ("batch", 3, 416, 416).
+
+    `original` is the name that the source has for it, where the format cannot hold that name; else it is "".
+    """
 
     name: str
     dtype: str
     shape: tuple[int | str, ...]
     meaning: str = ""
+    original: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,9 @@ class Artifact:
         """Write the manifest into the artifact's folder; returns its path."""
         content = {"schema": SCHEMA, **dataclasses.asdict(self)}
         del content["folder"]
+        for entry in (*content["inputs"], *content["outputs"]):
+            if not entry["original"]:
+                del entry["original"]
         path = self.folder / MANIFEST
         with atomic_file(path) as file:
             file.write(json.dumps(content, indent=2, ensure_ascii=False).encode() + b"\n")

@@ -16,7 +16,7 @@ from typing import Any
 from zoo.base.artifact import Artifact, FileRecord, read_artifact
 from zoo.base.errors import UsageError
 from zoo.catalog import Store
-from zoo.pipeline.formats import FORMATS, HUB, READERS, WRITERS, Options
+from zoo.pipeline.formats import DIRECT, FORMATS, HUB, READERS, WRITERS, Options, is_direct
 from zoo.pipeline.source import Source, catalog_source
 
 TF, TFLITE = "tf", "tflite"  # the TensorFlow writer lays a .tflite beside its SavedModel
@@ -53,9 +53,14 @@ def convert(
     check_formats(to)
     options, store = options or Options(), store or Store()
     outs = {target: out and (out / target if len(set(to)) > 1 else out) for target in to}
-    stored = store.artifact_folder(source.name, HUB, _key(source, options.of_reader(source.family)))
-    hub = _hub(source, options, outs.get(HUB), stored)
-    return [hub if target == HUB else _write(target, hub, source, options, outs[target], store) for target in to]
+    written: dict[str, Artifact] = {}
+    if any(not is_direct(source, target, options) for target in to):
+        stored = store.artifact_folder(source.name, HUB, _key(source, options.of_reader(source.family)))
+        written[HUB] = _hub(source, options, outs.get(HUB), stored)
+    for target in to:
+        if target not in written:
+            written[target] = _write(target, written.get(HUB), source, options, outs[target], store)
+    return [written[target] for target in to]
 
 
 def convert_to_run(
@@ -94,12 +99,19 @@ def _hub(source: Source, options: Options, out: Path | None, stored: Path) -> Ar
     return standing or READERS[source.family](source, out or stored, options)
 
 
-def _write(target: str, hub: Artifact, source: Source, options: Options, out: Path | None, store: Store) -> Artifact:
+def _write(
+    target: str, hub: Artifact | None, source: Source, options: Options, out: Path | None, store: Store
+) -> Artifact:
+    """From the hub, or from the source itself where there is no need of one."""
     told = options.writers.get(target, {})
     key = _key(source, {**options.of_reader(source.family), **({target: dict(told)} if told else {})})
     stored = store.artifact_folder(source.name, target, key)
     standing = None if out else _standing(stored, source.records)
-    return standing or WRITERS[target](hub, out or stored, told)
+    if standing:
+        return standing
+    if hub is None or is_direct(source, target, options):
+        return DIRECT[source.family, target](source, out or stored, options)
+    return WRITERS[target](hub, out or stored, told)
 
 
 def _standing(folder: Path, sources: Sequence[FileRecord]) -> Artifact | None:

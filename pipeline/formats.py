@@ -68,6 +68,14 @@ def _to_opencv(hub: Artifact, out: Path, told: Mapping[str, Any]) -> Artifact:
     return onnx_to_opencv(hub.model, out, OpenCVOptions(**told), **_inherited(hub))
 
 
+def _tensorflow_again(source: Source, out: Path, options: Options) -> Artifact:
+    from zoo.convert.to_tensorflow import ReexportOptions, tensorflow_to_tensorflow
+
+    told = options.tensorflow
+    asked = ReexportOptions(told.batch, told.width, told.height, told.signature)
+    return tensorflow_to_tensorflow(source.files["model"], out, asked, name=source.name, labels=source.labels)
+
+
 def _inherited(hub: Artifact) -> dict[str, Any]:
     """What an artifact takes over from the hub; an ONNX file of anyone has no manifest to take from."""
     return {"name": hub.name, "labels": hub.labels, "parent": hub if hub.sources else None}
@@ -84,4 +92,15 @@ WRITERS: dict[str, Callable[[Artifact, Path, Mapping[str, Any]], Artifact]] = {
     "tf": _to_tensorflow,
     "opencv": _to_opencv,
 }
+# Family of sources and format → what writes the one from the other without the hub.
+DIRECT: dict[tuple[str, str], Callable[[Source, Path, Options], Artifact]] = {
+    ("tensorflow", "tf"): _tensorflow_again,
+}
 FORMATS = (HUB, *WRITERS)
+
+
+def is_direct(source: Source, target: str, options: Options) -> bool:
+    """Whether a format is written from the source itself. What changes the network (a cut at the raw heads, another
+    layout, a .tflite) needs the hub."""
+    unchanged = (options.tensorflow.pre, options.tensorflow.post) == ("image", "detections")
+    return (source.family, target) in DIRECT and unchanged and not options.writers.get(target)

@@ -141,7 +141,7 @@ def contract(runner: Runner, names: Sequence[str], artifact: Artifact) -> str:
 
 def _declared(kind: str, found: Mapping[str, TensorSpec], declared: Sequence[TensorSpec]) -> str:
     for spec in declared:
-        real = found.get(spec.name)
+        real = found.get(spec.original or spec.name)
         if not real:
             return f"{kind} {spec.name}: in the manifest, but not in the model"
         if real.dtype != spec.dtype or not _fits(real.shape, spec.shape):

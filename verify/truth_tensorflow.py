@@ -2,7 +2,7 @@
 
 There is no float64 run of these graphs, so the noise is the spread of TensorFlow's own runs around the one that is
 taken for the truth: with oneDNN and without, with another number of threads, and with every pixel moved by one unit in
-the last place, which goes in behind the graph's own cast to float. For TF32 and fp16 it is moved by one unit of theirs.
+the last place, behind the graph's own cast to float. For TF32 and fp16 it is moved by one unit of theirs.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-import numpy as np
-
 from zoo.base.artifact import FileRecord, TensorSpec
 from zoo.base.errors import UsageError
 from zoo.verify.inputs import Sample
@@ -28,7 +26,11 @@ from zoo.verify.tensors import compare
 from zoo.verify.truth import Layer, Observation
 
 ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+COMPUTING = ("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MatMul")
+PICTURE_AXES = 4
 JITTERS = 2  # runs with a moved input in each process
+
+Node = tuple[str, str, list[str]]
 
 
 class TensorFlowReference:
@@ -72,22 +74,22 @@ class TensorFlowReference:
         key = (_fingerprint(sample.feeds), precision)
         if key not in self._seen:
             truth = self._runner.run(sample.feeds)
+            unit = 2 * ROUNDOFF[precision]
             noise = [self._other.run(sample.feeds)]
-            noise += [runner.run(self._moved(sample, 1, number, precision)) for runner in self._runners
-                      for number in range(JITTERS)]  # fmt: skip
+            noise += [one.moved(sample.feeds, unit, seed) for one in self._runners for seed in range(JITTERS)]
 
             def retried(units: float, times: int) -> list[dict[str, Array]]:
-                return [self._runner.run(self._moved(sample, units, number, precision)) for number in range(times)]
+                return [self._runner.moved(sample.feeds, units * unit, seed) for seed in range(times)]
 
             self._seen[key] = Observation(truth, tuple(noise), retried)
         return self._seen[key]
 
     def layers(self, sample: Sample) -> list[Layer]:
-        """Every node of the graph that gives one float tensor; its noise is the spread of three runs."""
+        """The nodes of the network (see `network_nodes`); the noise of each is the spread of three other runs."""
         truth = self._runner.tensors(sample.feeds)
         spread = [self._other.tensors(sample.feeds)]
-        spread += [runner.tensors(self._moved(sample, 1, 0, "fp32")) for runner in self._runners]
-        nodes = self._runner.nodes()
+        spread += [one.moved(sample.feeds, 2 * ROUNDOFF["fp32"], 0, inner=True) for one in self._runners]
+        nodes = network_nodes(self._runner.nodes(), {name: array.ndim for name, array in truth.items()})
         places = {name: place for place, (name, _, _) in enumerate(nodes)}
         return [
             Layer(
@@ -113,15 +115,19 @@ class TensorFlowReference:
     def _runners(self) -> tuple[IsolatedRunner, IsolatedRunner]:
         return self._runner, self._other
 
-    def _moved(self, sample: Sample, units: float, number: int, precision: str) -> dict[str, Array]:
-        random = np.random.default_rng([sample.seed, number])
-        return {name: moved(array, units * 2 * ROUNDOFF[precision], random) for name, array in sample.feeds.items()}
 
-
-def moved(array: Array, step: float, random: np.random.Generator) -> Array:
-    """Every element up or down by the share `step` of itself, as float32: with 2⁻²³ by one unit in the last place."""
-    share = step * random.choice([-1.0, 1.0], array.shape)
-    return (array.astype(np.float64) * (1 + share)).astype(np.float32)
+def network_nodes(nodes: Sequence[Node], axes: Mapping[str, int]) -> list[Node]:
+    """The nodes (name, type, sources) that are the network: convolutions and matrix products, the picture that goes
+    into them, and what is made of them as long as it is a picture, that is, has four `axes`. What turns it into
+    detections works on lists that differ from run to run."""
+    computing = {name for name, kind, _ in nodes if kind in COMPUTING}
+    kept = set(computing)
+    for name, _, sources in nodes:
+        if axes[name] == PICTURE_AXES and kept & set(sources):
+            kept.add(name)
+        if name in computing:
+            kept.update(source for source in sources if axes.get(source) == PICTURE_AXES)
+    return [node for node in nodes if node[0] in kept]
 
 
 def _start(model: Path, threads: int, *, onednn: bool) -> IsolatedRunner:

@@ -122,7 +122,7 @@ def _meaning(name: str) -> str:
 def _detector(network: Network) -> dict[str, object]:
     if not network.heads:
         return {"resize": network.resize}
-    head = network.heads[0]
+    head = network.heads[-1]  # Darknet takes the rules of suppression from the last one
     return {
         "resize": network.resize,
         "nms_kind": head.nms_kind,
@@ -141,6 +141,6 @@ def _notes(network: Network, options: DarknetOptions) -> tuple[str, ...]:
             "scores of a class hierarchy follow Darknet's choice of one class for each box at hierarchy threshold 0.5 "
             f"and objectness above {options.score_threshold:g}"
         )
-    if options.nms and network.heads[0].nms_kind in ("greedynms", "diounms"):
+    if options.nms and network.heads[-1].nms_kind in ("greedynms", "diounms"):
         notes.append("nms compares the best 1024 pairs of box and class, exactly as Darknet does")
     return tuple(notes)

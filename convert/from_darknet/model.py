@@ -130,15 +130,15 @@ def _detector_outputs(context: Context) -> None:
     if options.nms:
         if options.dynamic_size:
             raise UsageError("nms needs a fixed size: choose nms or dynamic_size")
-        first = network.heads[0]
-        name = nms.suppress(context, boxes, scores, count, classes, first.nms_kind, first.beta_nms)
+        last = network.heads[-1]
+        name = nms.suppress(context, boxes, scores, count, classes, last.nms_kind, last.beta_nms)
         graph.output(name, (context.batch, detections_of(network, options), 6))
 
 
 def detections_of(network: Network, options: DarknetOptions) -> int:
     """How many rows `detections` has."""
     candidates = sum(heads.count_boxes(head) for head in network.heads) * network.heads[0].classes
-    limit = candidates if network.heads[0].nms_kind in ("default", "cornersnms") else min(nms.CANDIDATES, candidates)
+    limit = candidates if network.heads[-1].nms_kind in ("default", "cornersnms") else min(nms.CANDIDATES, candidates)
     return min(options.max_detections, limit)
 
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ def _artifact(
         outputs=_specs(report["outputs"]),
         options=asked,
         detector={"box_format": "yxyx", "first_class": 1, **facts},
-        versions={**report["versions"], "onnx": onnx.__version__},
+        versions={"zoo": metadata.version("detector-zoo"), **report["versions"], "onnx": onnx.__version__},
         labels=labels,
         notes=tuple(report["notes"]),
     )

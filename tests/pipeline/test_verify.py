@@ -11,7 +11,9 @@ import pytest
 from zoo.base.artifact import Artifact, FileRecord, read_artifact
 from zoo.base.errors import ConversionError, MissingBackend, UsageError
 from zoo.catalog import Store
+from zoo.convert.from_darknet import DarknetOptions
 from zoo.pipeline.convert import convert
+from zoo.pipeline.formats import Options as Conversion
 from zoo.pipeline.source import Source, darknet_source, onnx_source
 from zoo.pipeline.verify import read_model, record, verify, verify_files
 from zoo.verify import Options
@@ -127,3 +129,10 @@ def test_errors_pass_through(source: Source, store: Store, monkeypatch: pytest.M
     source.files["weights"].write_bytes(b"<html>")
     with pytest.raises(ConversionError):
         verify(source, options=OPTIONS, store=Store(store.root / "other"))
+
+
+def test_outputs_keep_their_names_where_a_format_cannot_hold_them(source: Source, store: Store) -> None:
+    raw = Conversion(DarknetOptions(heads="raw"))
+    for report in verify(source, ("tf", "tflite"), options=OPTIONS, conversion=raw, store=store):
+        assert report.judgement.verdict == PASS, report.judgement.reason
+        assert [output.name for output in report.outputs] == ["001_yolo"]

@@ -38,6 +38,9 @@ class Server:
                 return {}, self.bound[1]()
             case "tensors":
                 return {}, self.runner.tensors(tensors)
+            case "moved":
+                told = {key: request[key] for key in ("share", "seed", "inner")}
+                return {}, self.runner.moved(tensors, **told)  # type: ignore[attr-defined]
             case "nodes":
                 return {"nodes": self.runner.nodes()}, {}  # type: ignore[attr-defined]
             case "memory":

@@ -64,6 +64,10 @@ class IsolatedRunner:
         """As the runtime's own: every inner float tensor of one run."""
         return self._ask({"do": "tensors"}, feeds)[1]
 
+    def moved(self, feeds: Tensors, share: float, seed: int, inner: bool = False) -> dict[str, Array]:
+        """As the runtime's own: a run with the picture moved."""
+        return self._ask({"do": "moved", "share": share, "seed": seed, "inner": inner}, feeds)[1]
+
     def nodes(self) -> list[tuple[str, str, list[str]]]:
         """As the runtime's own: name, type and sources of the nodes that `tensors` shows."""
         return [(name, kind, sources) for name, kind, sources in self._ask({"do": "nodes"})[0]["nodes"]]

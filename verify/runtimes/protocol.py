@@ -89,7 +89,8 @@ class Runner(Protocol):
         execution; empty where the runtime does not show them."""
 
     def memory(self) -> dict[str, int]:
-        """Bytes in use now: "host" of the process that runs the model, "device" where the runtime can tell."""
+        """Bytes in use now: "host" of the process that runs the model, "device" where the runtime can
+        tell, with "device_peak", the most since the model was loaded."""
 
     def close(self) -> None:
         """Give back what the model holds. The runner cannot be used any more."""
@@ -117,6 +118,11 @@ def declared(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]
             if path in {folder / record.name for record in artifact.files}:
                 return artifact.inputs, artifact.outputs
     return (), ()
+
+
+def originals(path: Path) -> dict[str, str]:
+    """Name in the file → the source's name, of inputs and outputs whose names the format cannot hold."""
+    return {spec.name: spec.original for specs in declared(path) for spec in specs if spec.original}
 
 
 def host_memory() -> int:

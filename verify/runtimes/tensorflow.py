@@ -1,8 +1,5 @@
 """TensorFlow: a SavedModel by its `serving_default` signature, or a frozen graph (.pb). Run in a process of its own
 (see `isolated`), because threads can be set only once in a process.
-
-A picture that the model takes as bytes may be given as float32 in 0..255 too: it then goes in behind the graph's own
-cast. The reference needs that, to move its input by less than a level.
 """
 
 from __future__ import annotations
@@ -13,8 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from zoo.base.artifact import TensorSpec
-from zoo.base.errors import MissingBackend, UsageError, VerificationError
+from zoo.base.errors import MissingBackend, VerificationError
 from zoo.base.optional import require
 from zoo.verify.runtimes.protocol import (
     Array,
@@ -23,6 +22,7 @@ from zoo.verify.runtimes.protocol import (
     Tensors,
     bind_by_running,
     host_memory,
+    originals,
     refuse_precision,
 )
 from zoo.verify.runtimes.quiet import captured_stderr
@@ -30,6 +30,9 @@ from zoo.verify.runtimes.tensorflow_graph import OpenedGraph, open_frozen, opene
 
 SIGNATURE = "serving_default"
 SAVED_MODEL = "saved_model.pb"
+
+Given = dict[str, tuple[Any, Array]]
+"""Name → a tensor of the graph and its value."""
 
 
 class TensorFlowRunner:
@@ -46,28 +49,41 @@ class TensorFlowRunner:
         graph = self._model if isinstance(self._model, OpenedGraph) else None
         inputs = graph.inputs if graph else self._model.structured_input_signature[1]
         outputs = graph.outputs if graph else self._model.structured_outputs
-        self.inputs = tuple(_spec(name, spec) for name, spec in inputs.items())
-        self.outputs = tuple(_spec(name, spec) for name, spec in outputs.items())
+        self._original = originals(path)
+        self._own = {original: name for name, original in self._original.items()}
+        self.inputs = tuple(_spec(self._original.get(name, name), spec) for name, spec in inputs.items())
+        self.outputs = tuple(_spec(self._original.get(name, name), spec) for name, spec in outputs.items())
         self._cut: dict[tuple[str, ...], Any] = {}
         self.device = settings.device if not settings.on_gpu else f"cuda:{settings.index}"
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
         tf = self._tf
-        moved = self._given_as_float(feeds)
         try:
             with tf.device(self._place):
-                if moved or self._model is self._graph:
-                    return self._run_graph(feeds, moved, self._graph.outputs)
-                results = self._model(**{name: tf.constant(array) for name, array in feeds.items()})
+                if isinstance(self._model, OpenedGraph):
+                    return self._through(self._given(feeds), self._model.outputs)
+                results = self._model(**{self._own.get(name, name): tf.constant(feeds[name]) for name in feeds})
         except Exception as error:  # tf.errors and the errors of its Python side have no base of their own
             raise VerificationError(f"{self._path.name}: the run ends with: {_first_line(error)}") from error
-        return {name: tensor.numpy() for name, tensor in results.items()}
+        return {self._original.get(name, name): tensor.numpy() for name, tensor in results.items()}
+
+    def moved(self, feeds: Tensors, share: float, seed: int, inner: bool) -> dict[str, Array]:
+        """As `run`, or with `inner` as `tensors`, with the picture moved: every number of the first float tensors
+        that the graph makes of it goes up or down by the `share` of itself."""
+        wanted = self._inner if inner else self._graph.outputs
+        random = np.random.default_rng(seed)
+        given = self._given(feeds)
+        with self._tf.device(self._place):
+            first = {tensor.name: tensor for tensor in self._graph.first_floats()}
+            values = self._through(given, first) if first else {}
+            given = {name: (tensor, _shaken(array, share, random)) for name, (tensor, array) in given.items()}
+            given |= {name: (first[name], _shaken(array, share, random)) for name, array in values.items()}
+            return self._through(given, wanted)
 
     def tensors(self, feeds: Tensors) -> dict[str, Array]:
         """Every inner float tensor of one run by the name of its node, in order of execution."""
         with self._tf.device(self._place):
-            wanted = {tensor.op.name: tensor for tensor in self._graph.inner()}
-            return self._run_graph(feeds, (), wanted)
+            return self._through(self._given(feeds), self._inner)
 
     def nodes(self) -> list[tuple[str, str, list[str]]]:
         """The nodes that `tensors` shows: name, type, and the names of the nodes it takes from."""
@@ -83,7 +99,7 @@ class TensorFlowRunner:
         if not self._settings.on_gpu:
             return {"host": host_memory()}
         info = self._tf.config.experimental.get_memory_info(f"GPU:{self._settings.index}")
-        return {"host": host_memory(), "device": int(info["peak"])}
+        return {"host": host_memory(), "device": int(info["current"]), "device_peak": int(info["peak"])}
 
     def close(self) -> None:
         del self._model
@@ -93,27 +109,22 @@ class TensorFlowRunner:
     def _graph(self) -> OpenedGraph:
         return self._model if isinstance(self._model, OpenedGraph) else opened(self._model)
 
-    def _given_as_float(self, feeds: Tensors) -> tuple[str, ...]:
-        return tuple(
-            spec.name
-            for spec in self.inputs
-            if spec.dtype == "uint8" and spec.name in feeds and feeds[spec.name].dtype.kind == "f"
-        )
+    @cached_property
+    def _inner(self) -> dict[str, Any]:
+        return {tensor.op.name: tensor for tensor in self._graph.inner()}
 
-    def _run_graph(self, feeds: Tensors, moved: tuple[str, ...], wanted: Mapping[str, Any]) -> dict[str, Array]:
-        """From the inputs, or from behind their casts, to any tensors of the graph."""
-        key = (*moved, "", *wanted)
+    def _given(self, feeds: Tensors) -> Given:
+        """The graph's inputs with their values."""
+        return {name: (self._graph.inputs[self._own.get(name, name)], array) for name, array in feeds.items()}
+
+    def _through(self, given: Given, wanted: Mapping[str, Any]) -> dict[str, Array]:
+        """From some tensors of the graph to others."""
+        key = (*given, "", *wanted)
         if key not in self._cut:
-            given = [self._behind_cast(name) if name in moved else self._graph.inputs[name] for name in feeds]
-            self._cut[key] = self._graph.between(given, list(wanted.values()))
-        results = self._cut[key](*(self._tf.constant(array) for array in feeds.values()))
+            tensors = [tensor for tensor, _ in given.values()]
+            self._cut[key] = self._graph.between(tensors, list(wanted.values()))
+        results = self._cut[key](*(self._tf.constant(array) for _, array in given.values()))
         return {name: tensor.numpy() for name, tensor in zip(wanted, results, strict=True)}
-
-    def _behind_cast(self, name: str) -> Any:
-        tensor = self._graph.behind_cast(name)
-        if tensor is None:
-            raise UsageError(f"{self._path.name}: the graph does not turn {name} into float32 at once")
-        return tensor
 
 
 def load(path: Path, settings: Settings) -> TensorFlowRunner:
@@ -170,6 +181,13 @@ def _opened(tf: Any, path: Path, place: str) -> Any:
     signature = loaded.signatures[SIGNATURE]
     signature.kept = loaded  # its variables live as long as what was loaded
     return signature
+
+
+def _shaken(array: Array, share: float, random: np.random.Generator) -> Array:
+    """Floats up or down by the `share` of themselves; with 2⁻²³ float32 moves by one unit in the last place."""
+    if array.dtype.kind != "f":
+        return array
+    return (array * (1 + share * random.choice([-1.0, 1.0], array.shape))).astype(array.dtype)
 
 
 def _spec(name: str, spec: Any) -> TensorSpec:

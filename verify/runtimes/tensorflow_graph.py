@@ -1,6 +1,7 @@
 """The graph inside a TensorFlow model: opens frozen graphs, and cuts a graph where a value goes in or comes out.
 
-Used to run a frozen graph, to feed a picture behind the graph's own cast to float, and to look at inner tensors.
+Used to run a frozen graph, to move a picture by less than a level behind the graph's own cast to float, and to look at
+inner tensors.
 Runs nothing by itself.
 """
 
@@ -14,7 +15,8 @@ from typing import Any
 # Results of the Object Detection API, by which its frozen graphs name their outputs.
 RESULTS = ("detection_", "num_detections", "raw_detection_")
 ENDS = ("Assert", "NoOp", "Const")  # nodes that nobody uses and that give nothing
-PASSING = ("Identity", "StopGradient")
+SHAPES = ("Shape", "Size", "Rank")
+PICTURE_AXES = 4
 
 Function = Callable[..., Sequence[Any]]
 
@@ -32,11 +34,19 @@ class OpenedGraph:
         function: Function = self.wrapped.prune(list(given), list(wanted))
         return function
 
-    def behind_cast(self, name: str) -> Any | None:
-        """The float tensor that an integer input becomes before anything else is done with it; None where the graph
-        uses it in more than one way."""
-        found = list(_casts(self.inputs[name]))
-        return found[0] if len(found) == 1 and found[0] is not None else None
+    def first_floats(self) -> list[Any]:
+        """The first float tensors that are made of the inputs, other than of their shapes: a picture of bytes after
+        its cast, or after the loop over the pictures of a batch that casts and resizes each."""
+        pending, seen, found = [v for v in self.inputs.values() if v.dtype.name != "float32"], set(), {}
+        while pending:
+            for operation in pending.pop().consumers():
+                if operation.name not in seen and operation.type not in SHAPES:
+                    seen.add(operation.name)
+                    floats = [tensor for tensor in operation.outputs if tensor.dtype.name == "float32"]
+                    found.update({tensor.name: tensor for tensor in floats})
+                    pending += [tensor for tensor in operation.outputs if tensor.dtype.name != "float32"]
+        looped = self._looped()
+        return [v for v in found.values() if v.op.name not in looped and v.shape.rank in (None, PICTURE_AXES)]
 
     def inner(self) -> list[Any]:
         """Every float tensor of the main graph that depends on an input, in order of execution; those inside of
@@ -94,17 +104,6 @@ def opened(signature: Any) -> OpenedGraph:
     by_node = {tensor.op.name: tensor for tensor in frozen.inputs}
     inputs = {name: by_node.get(name, frozen.inputs[place]) for place, name in enumerate(names)}
     return OpenedGraph(frozen, inputs, dict(zip(sorted(signature.structured_outputs), frozen.outputs, strict=True)))
-
-
-def _casts(tensor: Any) -> Iterator[Any]:
-    """The casts to float32 that a tensor goes into, and None for every other use that is not its shape."""
-    for operation in tensor.consumers():
-        if operation.type in PASSING:
-            yield from _casts(operation.outputs[0])
-        elif operation.type == "Cast" and operation.outputs[0].dtype.name == "float32":
-            yield operation.outputs[0]
-        elif operation.type != "Shape":
-            yield None
 
 
 def _following(tensors: Any, until: Sequence[str]) -> Iterator[Any]:

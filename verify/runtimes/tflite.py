@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from zoo.verify.runtimes.protocol import (
     Tensors,
     bind_by_running,
     host_memory,
+    originals,
     refuse_precision,
 )
 from zoo.verify.runtimes.quiet import captured_stderr
@@ -40,14 +42,21 @@ class TFLiteRunner:
         if not signatures:
             raise VerificationError(f"{path.name}: has no signature, so its inputs and outputs have no names")
         self._run = self._interpreter.get_signature_runner(next(iter(signatures)))
-        self.inputs = _specs(self._run.get_input_details())
-        self.outputs = _specs(self._run.get_output_details())
+        self._original = originals(path)
+        self._own = {original: name for name, original in self._original.items()}
+        self.inputs = _specs(self._run.get_input_details(), self._original)
+        self.outputs = _specs(self._run.get_output_details(), self._original)
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
         try:
-            return {name: np.array(array) for name, array in self._run(**feeds).items()}
+            results = self._run(**self._named(feeds))
+            return {self._original.get(name, name): np.array(array) for name, array in results.items()}
         except (RuntimeError, ValueError) as error:
             raise VerificationError(f"{self._path.name}: the run ends with: {error}") from error
+
+    def _named(self, feeds: Tensors) -> dict[str, Array]:
+        """Feeds by the signature's own names."""
+        return {self._own.get(name, name): array for name, array in feeds.items()}
 
     def bind(self, feeds: Tensors) -> Bound:
         return bind_by_running(self.run, feeds)
@@ -56,7 +65,7 @@ class TFLiteRunner:
         """See `Runner`. Needs an interpreter of its own, which keeps them and fuses nothing."""
         interpreter = _interpreter(self._tf, self._path, self._threads, keep=True)
         run = interpreter.get_signature_runner(next(iter(interpreter.get_signature_list())))
-        run(**feeds)
+        run(**self._named(feeds))
         found = {}
         for detail in interpreter.get_tensor_details():
             try:
@@ -99,8 +108,10 @@ def _interpreter(tf: Any, path: Path, threads: int, keep: bool = False) -> Any:
         raise VerificationError(f"{path.name}: TFLite {tf.__version__} refuses the model: {error}") from error
 
 
-def _specs(details: dict[str, Any]) -> tuple[TensorSpec, ...]:
+def _specs(details: dict[str, Any], original: Mapping[str, str]) -> tuple[TensorSpec, ...]:
     return tuple(
-        TensorSpec(name, np.dtype(detail["dtype"]).name, tuple(int(size) for size in detail["shape"]))
+        TensorSpec(
+            original.get(name, name), np.dtype(detail["dtype"]).name, tuple(int(size) for size in detail["shape"])
+        )
         for name, detail in details.items()
     )

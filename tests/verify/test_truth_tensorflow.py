@@ -1,0 +1,105 @@
+"""TensorFlow as the reference: a detector of the zoo passes, one changed weight is found at its node."""
+
+from __future__ import annotations
+
+import dataclasses
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from zoo.base.artifact import Artifact, FileRecord
+from zoo.base.errors import UsageError
+from zoo.catalog import Store
+from zoo.convert.from_tensorflow import tensorflow_to_onnx
+from zoo.pipeline.convert import convert
+from zoo.pipeline.source import tensorflow_source
+from zoo.verify import Options, TensorFlowReference, verify_artifact
+from zoo.verify.truth_tensorflow import network_nodes
+from zoo.verify.verdict import FAIL, PASS
+
+OPTIONS = Options(speed="none", threads=1, batches=(1,))
+NAME = "s_ssd_mobilenet_v1"
+NODE = "FeatureExtractor/MobilenetV1/MobilenetV1/Conv2d_5_pointwise"
+
+
+@pytest.fixture(scope="module")
+def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tf") / NAME
+    with tarfile.open(data / "models" / "tf" / f"{NAME}.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "frozen_inference_graph.pb"
+
+
+@pytest.fixture(scope="module")
+def artifact(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    return tensorflow_to_onnx(model, tmp_path_factory.mktemp("onnx"))
+
+
+@pytest.fixture(scope="module")
+def reference(model: Path, artifact: Artifact) -> Iterator[TensorFlowReference]:
+    with TensorFlowReference(model, artifact.sources, artifact.options, artifact.detector) as reference:
+        yield reference
+
+
+def test_a_detector_of_the_zoo_passes(artifact: Artifact, reference: TensorFlowReference) -> None:
+    report = verify_artifact(artifact, reference, OPTIONS)
+    assert report.judgement.verdict == PASS, report.judgement.reason
+    assert "oneDNN" in report.reference
+    assert {output.name for output in report.outputs} == {spec.name for spec in artifact.outputs}
+    assert report.detections is not None
+    assert report.detections.matched > 400
+    assert report.detections.errors == 0
+
+
+def test_one_changed_weight_is_found_at_its_node(
+    artifact: Artifact, reference: TensorFlowReference, tmp_path: Path
+) -> None:
+    model = onnx.load(artifact.model)
+    node = next(node for node in model.graph.node if node.op_type == "Conv" and node.name.startswith(NODE))
+    tensor = next(tensor for tensor in model.graph.initializer if tensor.name == node.input[1])
+    values = np.array(numpy_helper.to_array(tensor))
+    values.flat[np.abs(values).argmax()] *= 1.1
+    tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    onnx.save(model, tmp_path / "model.onnx")
+    files = (FileRecord.of(tmp_path / "model.onnx", "model"),)
+    report = verify_artifact(dataclasses.replace(artifact, folder=tmp_path, files=files), reference, OPTIONS)
+    assert report.judgement.verdict == FAIL
+    assert report.departure is not None
+    assert report.departure.name.startswith(NODE)
+    assert f"node {NODE}" in report.departure.where
+    assert report.departure.before < 10
+    assert report.layers
+
+
+def test_tensorflow_to_tensorflow_does_not_go_through_onnx(
+    model: Path, artifact: Artifact, reference: TensorFlowReference, tmp_path: Path
+) -> None:
+    store = Store(tmp_path)
+    (written,) = convert(tensorflow_source(model), ("tf",), store=store)
+    assert "not through ONNX" in written.notes[0]
+    assert not list(tmp_path.rglob("*.onnx"))
+    report = verify_artifact(written, reference, OPTIONS)
+    assert report.judgement.verdict == PASS, report.judgement.reason
+
+
+def test_other_inputs_than_tensorflows_are_refused(model: Path) -> None:
+    with pytest.raises(UsageError, match="takes other inputs"):
+        TensorFlowReference(model, (), {"pre": "raw"})
+
+
+def test_the_network_is_what_convolutions_take_and_give() -> None:
+    nodes = [
+        ("picture", "Sub", []),
+        ("resized", "ResizeBilinear", ["picture"]),
+        ("conv", "Conv2D", ["resized"]),
+        ("relu", "Relu6", ["conv"]),
+        ("flat", "Reshape", ["relu"]),
+        ("boxes", "Exp", ["flat"]),
+    ]
+    axes = {"picture": 4, "resized": 4, "conv": 4, "relu": 4, "flat": 3, "boxes": 3}
+    assert [name for name, _, _ in network_nodes(nodes, axes)] == ["resized", "conv", "relu"]
