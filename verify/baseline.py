@@ -35,7 +35,7 @@ def _beside(report: Report, before: Sequence[Report]) -> Report:
     differs = [fact for one in timed if (fact := _other_machine(report, one))]
     if differs:
         return _noted(report, f"not compared with the baseline, which is of another machine: {differs[0]}")
-    then = _span([one.speed.median for one in timed if one.speed])
+    then = span([one.speed.median for one in timed if one.speed])
     return with_gates(report, [Gate(NAME, _judged(report.speed, then))])
 
 
@@ -54,7 +54,8 @@ def time_ratio(now: Interval, then: Interval) -> Interval:
     return Interval(value, value * math.exp(-down), value * math.exp(up))
 
 
-def _span(medians: Sequence[Interval]) -> Interval:
+def span(medians: Sequence[Interval]) -> Interval:
+    """Several runs as one: the middle of their medians, and an interval that holds all of theirs."""
     middle = sorted(median.value for median in medians)[len(medians) // 2]
     return Interval(middle, min(median.low for median in medians), max(median.high for median in medians))
 
