@@ -7,6 +7,7 @@ them alike. Every candidate is compared with the first.
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -22,18 +23,23 @@ from zoo.verify.speed import Call, Comparison, Effort, compare_times, seconds, w
 
 
 def time_in_turns(calls: Sequence[Call], effort: Effort) -> Array:
-    """Seconds [rounds, calls]. The order is turned round from one round to the next (ABBA), so that what one leaves
-    behind for the next, in caches or as heat, meets all alike."""
+    """Seconds [rounds, calls]. The order is turned round from one round to the next (ABBA), and each runs once untimed
+    before it is timed: caches that the one before has emptied, and its threads that still spin, slow nobody down."""
     for call in calls:
         warm_up(call, effort)
     order = list(range(len(calls)))
     rounds: list[list[float]] = []
-    spent = 0.0
-    while len(rounds) < effort.runs or spent < effort.seconds * len(calls):
-        times = {place: seconds(calls[place]) for place in (order if len(rounds) % 2 else order[::-1])}
+    end = time.perf_counter() + effort.seconds * len(calls)
+    while len(rounds) < effort.runs or time.perf_counter() < end:
+        times = {place: _settled(calls[place]) for place in (order if len(rounds) % 2 else order[::-1])}
         rounds.append([times[place] for place in order])
-        spent += sum(rounds[-1])
     return np.array(rounds)
+
+
+def _settled(call: Call) -> float:
+    """The seconds of the second of two runs."""
+    call()
+    return seconds(call)
 
 
 def compare_artifacts(

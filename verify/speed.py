@@ -33,7 +33,7 @@ QUICK = Effort(seconds=0.5, runs=10, warm_up=1.0)
 GLANCE = Effort(seconds=0.3, runs=5, warm_up=0.5)  # for the cost of larger batches
 EFFORTS = {"full": FULL, "quick": QUICK}
 # For each of several candidates in turns.
-IN_TURNS = {"full": Effort(seconds=2.0, runs=40, warm_up=2.0), "quick": Effort(seconds=0.4, runs=10, warm_up=0.5)}
+IN_TURNS = {"full": Effort(seconds=3.0, runs=25, warm_up=2.0), "quick": Effort(seconds=0.4, runs=10, warm_up=0.5)}
 
 WINDOW = 5  # runs in each half of the warm-up test
 STABLE = 0.05  # medians of two neighbouring windows closer than this: warm
