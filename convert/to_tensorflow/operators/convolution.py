@@ -16,14 +16,19 @@ Pads = list[tuple[int, int]]
 
 def explicit_pads(
     call: Call, sizes: Sequence[int | None], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
-) -> Pads:
-    """The (before, after) pads of each spatial axis from `pads` or `auto_pad`."""
+) -> Pads | None:
+    """The (before, after) pads of each spatial axis from `pads` or `auto_pad`.
+
+    None where sizes are known only when the model runs and TensorFlow's SAME, which is ONNX's SAME_UPPER, finds them.
+    """
     rule = call.attribute("auto_pad", "NOTSET")
     if rule in ("VALID", "NOTSET"):
         pads = call.attribute("pads") or [0] * 2 * len(kernel)
         return list(zip(pads[: len(kernel)], pads[len(kernel) :], strict=True)) if rule == "NOTSET" else _none(kernel)
     pairs = []
     for size, taps, stride, dilation in zip(sizes, kernel, strides, dilations, strict=True):
+        if size is None and stride != 1 and rule == "SAME_UPPER":
+            return None
         if size is None and stride != 1:
             raise call.error(f"auto_pad {rule} with a stride needs fixed sizes", "export with explicit pads")
         total = max((-(-(size or 1) // stride) - 1) * stride + (taps - 1) * dilation + 1 - (size or 1), 0)
@@ -36,9 +41,15 @@ def _none(kernel: Sequence[int]) -> Pads:
 
 
 def is_same(
-    pads: Pads, sizes: Sequence[int | None], kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+    pads: Pads | None,
+    sizes: Sequence[int | None],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
 ) -> bool:
     """True where TensorFlow's SAME pads exactly so, for every size that the model can meet."""
+    if pads is None:
+        return True
     for pair, size, taps, stride, dilation in zip(pads, sizes, kernel, strides, dilations, strict=True):
         reach = (taps - 1) * dilation + 1
         if stride == 1:
@@ -57,8 +68,9 @@ def spatial(x: tf.Tensor) -> list[int | None]:
     return list(x.shape[1:-1])
 
 
-def around(pads: Pads) -> list[tuple[Any, Any]]:
+def around(pads: Pads | None) -> list[tuple[Any, Any]]:
     """Spatial pads as pads of the whole channels-last tensor."""
+    assert pads is not None, "SAME needs none"
     return [(0, 0), *pads, (0, 0)]
 
 
@@ -104,11 +116,11 @@ def _depthwise(
     return tf.nn.depthwise_conv2d(x, kernel, [1, *strides, 1], padding, dilations=dilations)
 
 
-def _conv_1d(call: Call, x: tf.Tensor, pads: Pads, strides: list[int], dilations: list[int]) -> tf.Tensor:
+def _conv_1d(call: Call, x: tf.Tensor, pads: Pads | None, strides: list[int], dilations: list[int]) -> tf.Tensor:
     """As a picture of height 1."""
     kernel = tf.expand_dims(call.weight(1, "kernel", (2, 1, 0)), 0)
     tall = tf.expand_dims(x, 1)
-    padding = [(0, 0), (0, 0), *pads, (0, 0)]
+    padding = "SAME" if pads is None else [(0, 0), (0, 0), *pads, (0, 0)]
     return tf.squeeze(tf.nn.conv2d(tall, kernel, [1, *strides], padding, dilations=[1, *dilations]), [1])
 
 

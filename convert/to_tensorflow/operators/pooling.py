@@ -15,20 +15,23 @@ from zoo.convert.to_tensorflow.operators.table import Call, Input, picture
 
 @dataclass(frozen=True)
 class Window:
-    """How a pool slides: `pads` as asked, `fill` what `ceil_mode` needs beyond them at the end."""
+    """How a pool slides: `pads` as asked (None: TensorFlow's SAME, see `explicit_pads`), `fill` what `ceil_mode` needs
+    beyond them at the end.
+    """
 
     kernel: list[int]
     strides: list[int]
     dilations: list[int]
-    pads: Pads
+    pads: Pads | None
     fill: list[int]
 
     @property
     def all_pads(self) -> Pads:
+        assert self.pads is not None, "SAME needs none"
         return [(before, after + more) for (before, after), more in zip(self.pads, self.fill, strict=True)]
 
     def same(self, x: tf.Tensor) -> bool:
-        return is_same(self.all_pads, spatial(x), self.kernel, self.strides, self.dilations)
+        return self.pads is None or is_same(self.all_pads, spatial(x), self.kernel, self.strides, self.dilations)
 
 
 def window_of(call: Call, x: tf.Tensor) -> Window:
@@ -37,7 +40,10 @@ def window_of(call: Call, x: tf.Tensor) -> Window:
     dilations = list(call.attribute("dilations") or [1] * len(kernel))
     pads = explicit_pads(call, spatial(x), kernel, strides, dilations)
     fill = [0] * len(kernel)
-    if call.attribute("ceil_mode", 0):
+    if pads is None:
+        if dilations != [1] * len(kernel) or call.node.op == "LpPool":
+            raise call.error("auto_pad with a stride needs fixed sizes here", "export with explicit pads")
+    elif call.attribute("ceil_mode", 0):
         reach = [(taps - 1) * dilation + 1 for taps, dilation in zip(kernel, dilations, strict=True)]
         fill = [
             _missing(call, size, pair, span, stride)
@@ -118,8 +124,8 @@ def _max_pool_with_places(call: Call, x: tf.Tensor, window: Window) -> tuple[tf.
     )
     inner_height, inner_width = filled.shape[1:3]
     channel = places % channels
-    column = places // channels % inner_width - window.pads[1][0]
-    row = places // (channels * inner_width) % inner_height - window.pads[0][0]
+    column = places // channels % inner_width - window.all_pads[1][0]
+    row = places // (channels * inner_width) % inner_height - window.all_pads[0][0]
     picture_number = places // (channels * inner_width * inner_height) * channels + channel
     inside = row * width + column if call.attribute("storage_order", 0) == 0 else column * height + row
     return best, tf.transpose(picture_number * (height * width) + inside, [0, 3, 1, 2])
@@ -131,7 +137,7 @@ def average_pool(call: Call, x: tf.Tensor) -> tf.Tensor:
     window = window_of(call, x)
     plain = window.dilations == [1] * len(window.dilations)
     counts_pads = call.attribute("count_include_pad", 0) and call.attribute("auto_pad", "NOTSET") in ("NOTSET", "VALID")
-    if not np.any(window.all_pads):
+    if window.pads is not None and not np.any(window.all_pads):
         return pool("AVG", x, window)
     if not counts_pads and plain and window.same(x):
         return pool("AVG", x, window, "SAME")

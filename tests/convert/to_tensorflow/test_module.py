@@ -105,6 +105,17 @@ def test_pooling_agrees_at_odd_and_even_sizes(name: str, attributes: dict[str, A
     close(module_from_onnx(made)(images)[0], runtime(made, images)[0])
 
 
+@pytest.mark.parametrize("name", ["Conv", "MaxPool", "AveragePool"])
+def test_same_upper_is_tensorflows_same_at_any_size(name: str) -> None:
+    attributes: dict[str, Any] = {"auto_pad": "SAME_UPPER", "kernel_shape": [3, 3], "strides": [2, 2]}
+    weights = {"w": noise(4, 2, 3, 3)} if name == "Conv" else {}
+    made = model([node(name, ["x", *weights], ["y"], **attributes)], {"x": ("n", 2, "h", "w")}, ["y"], weights)
+    module = module_from_onnx(made)
+    for height, width in ((7, 8), (10, 5)):
+        images = noise(2, 2, height, width)
+        close(module(images)[0], runtime(made, images)[0])
+
+
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
 @pytest.mark.parametrize("rule", ["half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel"])
 def test_resize_keeps_sizes_dynamic(mode: str, rule: str) -> None:
@@ -258,12 +269,12 @@ def test_an_operator_without_an_entry_is_refused_by_name_with_its_node() -> None
     [
         (
             model(
-                [node("Conv", ["x", "w"], ["y"], name="bad", auto_pad="SAME_UPPER", strides=[2, 2])],
+                [node("Conv", ["x", "w"], ["y"], name="bad", auto_pad="SAME_LOWER", strides=[2, 2])],
                 {"x": ("n", 2, "h", "w")},
                 ["y"],
                 {"w": noise(3, 2, 3, 3)},
             ),
-            r"node 0 \(Conv 'bad'\): auto_pad SAME_UPPER with a stride needs fixed sizes",
+            r"node 0 \(Conv 'bad'\): auto_pad SAME_LOWER with a stride needs fixed sizes",
         ),
         (
             model([node("Squeeze", ["x", "k"], ["y"], name="bad")], {"x": (1, 2), "k": (1,)}, []),
