@@ -16,6 +16,7 @@ from zoo.convert.onnx_graph.build import GraphBuilder, Model, plain_chunks
 from zoo.convert.onnx_graph.rewrite.batched_nms import Field, NmsInputs, NmsParameters, batched_nms
 from zoo.convert.onnx_graph.rewrite.crop_and_resize import crop_and_resize
 from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_resize
+from zoo.convert.onnx_graph.rewrite.tf_sigmoid import tf_sigmoid
 from zoo.convert.onnx_graph.rewrite.tidy import tidied
 
 BIG = 1024  # elements: larger float weights are written as they lie
@@ -40,7 +41,7 @@ def assemble(
     for cut in translated.cuts:
         renamed[f"{cut.name}:0"] = _replace(builder, cut)
     small = {name: array for name, array in arrays.items() if array.size <= BIG}
-    tidy = tidied(graph.node, _shapes(translated.model), small)
+    tidy = tidied(graph.node, _shapes(translated.model), small, builder)
     nodes = [_with_inputs(node, renamed) for node in (*tidy, *builder.nodes)]
     for ref, spec in outputs.items():
         nodes.append(helper.make_node("Identity", [renamed.get(ref, ref)], [spec.name], name=spec.name))
@@ -58,13 +59,25 @@ def _value_info(spec: TensorSpec) -> onnx.ValueInfoProto:
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int | None, ...]]:
     """The static shapes of a model's values, weights included; None for a size that is not known."""
-    inferred = onnx.shape_inference.infer_shapes(model).graph
+    outline = _without_weights(model)
+    inferred = onnx.shape_inference.infer_shapes(outline).graph
     shapes: dict[str, tuple[int | None, ...]] = {
         info.name: tuple(size.dim_value or None for size in info.type.tensor_type.shape.dim)
         for info in (*inferred.value_info, *inferred.input, *inferred.output)
         if info.type.tensor_type.HasField("shape")
     }
-    return shapes | {tensor.name: tuple(tensor.dims) for tensor in inferred.initializer}
+    return shapes | {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
+
+
+def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with its weights as inputs: ONNX's inference would copy them."""
+    graph = model.graph
+    weights = [tensor for tensor in graph.initializer if np.prod(tensor.dims) > BIG]
+    infos = [helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims) for tensor in weights]
+    large = {tensor.name for tensor in weights}
+    small = [tensor for tensor in graph.initializer if tensor.name not in large]
+    outline = helper.make_graph(graph.node, graph.name, [*graph.input, *infos], graph.output, small)
+    return helper.make_model(outline, opset_imports=model.opset_import, ir_version=model.ir_version)
 
 
 def _stored(builder: GraphBuilder, name: str, array: np.ndarray) -> str:
@@ -109,6 +122,8 @@ def _suppress(builder: GraphBuilder, suppression: Suppression) -> Mapping[str, s
 
 def _replace(builder: GraphBuilder, cut: Cut) -> str:
     names = [value if isinstance(value, str) else "" for value in cut.inputs]
+    if cut.op == "Sigmoid":
+        return tf_sigmoid(builder, names[0])
     sizes = [None if isinstance(value, str) else value for value in cut.inputs]
     size = None if sizes[-1] is None else (int(sizes[-1][0]), int(sizes[-1][1]))
     if cut.op == "ResizeBilinear":

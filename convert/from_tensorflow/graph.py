@@ -87,6 +87,18 @@ class SourceGraph:
             arguments=tuple(f"{name}:0" for name in arguments),
         )
 
+    def called(self) -> set[str]:
+        """The names of the functions that the nodes call, or that those call."""
+        pending, called = [attribute for node in self.nodes.values() for attribute in node.attributes.values()], set()
+        while pending:
+            attribute = pending.pop()
+            for function in (attribute.func, *attribute.list.func):
+                if function.name in self.functions and function.name not in called:
+                    called.add(function.name)
+                    nodes = self.functions[function.name].node_def
+                    pending += [inner for node in nodes for inner in node.attr.values()]
+        return called
+
     def producer(self, ref: str) -> Node:
         return self.nodes[node_name(ref)]
 

@@ -11,10 +11,10 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.python.framework import op_def_registry
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from zoo.base.errors import ConversionError
 from zoo.convert.from_tensorflow.graph import SourceGraph
+from zoo.convert.from_tensorflow.inline import inlined, variables_of, with_values
 from zoo.convert.from_tensorflow.source import AGAIN, FROZEN, Source
 
 DETECTION_PREFIXES = ("detection_", "num_detections", "raw_detection_")
@@ -49,13 +49,13 @@ def _frozen(path: Path) -> Loaded:
         raise ConversionError(f"{path} is not a whole TensorFlow graph: {error}", hint=AGAIN) from error
     if not definition.node:
         raise ConversionError(f"{path} is not a TensorFlow graph: it has no nodes", hint=AGAIN)
-    _judge(definition, path)
     graph = SourceGraph.of(definition)
+    _judge(graph, path)
     sinks = [name for name in graph.nodes if name.startswith(DETECTION_PREFIXES) and "/" not in name]
     if not sinks:
         used = {ref.rpartition(":")[0] for node in graph.nodes.values() for ref in node.inputs}
         sinks = [n.name for n in graph.nodes.values() if n.name not in used and n.op not in ("Assert", "NoOp", "Const")]
-    return _loaded(graph, definition, {name: f"{name}:0" for name in sinks}, path)
+    return _loaded(graph, {}, {name: f"{name}:0" for name in sinks}, path)
 
 
 def _saved(folder: Path, signature: str) -> Loaded:
@@ -85,21 +85,22 @@ def _saved(folder: Path, signature: str) -> Loaded:
         _refuse_string(name, tf.as_dtype(info.dtype), path)
     try:
         if meta.HasField("object_graph_def"):
-            return _second(folder, signature)
+            return _second(folder, meta, taken)
         return _first(folder, meta.meta_info_def.tags, taken)
     except (ValueError, OSError, tf.errors.OpError) as error:
         raise ConversionError(f"{folder} cannot be loaded by TensorFlow: {_line(error)}", hint=AGAIN) from error
 
 
-def _second(folder: Path, signature: str) -> Loaded:
+def _second(folder: Path, meta: Any, signature: Any) -> Loaded:
     """A SavedModel of TensorFlow 2."""
-    model = tf.saved_model.load(str(folder))
-    function = model.signatures[signature]
-    frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
-    definition = frozen.graph.as_graph_def()
-    _judge(definition, folder)
-    outputs = dict(zip(sorted(function.structured_outputs), (tensor.name for tensor in frozen.outputs), strict=True))
-    return _loaded(SourceGraph.of(definition), definition, outputs, folder)
+    whole = SourceGraph.of(meta.graph_def)
+    inputs = {info.name: key for key, info in signature.inputs.items()}
+    keys = sorted(signature.outputs)
+    graph, refs = inlined(whole, [signature.outputs[key].name for key in keys])
+    if any(node.op == "VarHandleOp" for node in graph.nodes.values()):
+        graph = with_values(graph, variables_of(meta, whole), meta, str(folder / "variables" / "variables"))
+    _judge(graph, folder)
+    return _loaded(graph, inputs, dict(zip(keys, refs, strict=True)), folder)
 
 
 def _first(folder: Path, tags: Any, signature: Any) -> Loaded:
@@ -110,21 +111,24 @@ def _first(folder: Path, tags: Any, signature: Any) -> Loaded:
         definition = tf.compat.v1.graph_util.convert_variables_to_constants(
             session, session.graph.as_graph_def(), names
         )
-    _judge(definition, folder)
+    graph = SourceGraph.of(definition)
+    _judge(graph, folder)
     outputs = {name: info.name for name, info in signature.outputs.items()}
-    return _loaded(SourceGraph.of(definition), definition, outputs, folder)
+    return _loaded(graph, {}, outputs, folder)
 
 
-def _loaded(graph: SourceGraph, definition: Any, outputs: dict[str, str], path: Path) -> Loaded:
+def _loaded(graph: SourceGraph, keys: Mapping[str, str], outputs: Mapping[str, str], path: Path) -> Loaded:
+    """`keys` are the inputs' names by reference, where they are called otherwise than their placeholders."""
     needed = _reached(graph, outputs.values())
     inputs, shapes, dtypes = {}, {}, {}
-    for node in definition.node:
+    for node in graph.nodes.values():
         if node.op == "Placeholder" and node.name in needed:
-            dtype = tf.as_dtype(node.attr["dtype"].type)
-            _refuse_string(node.name, dtype, path)
-            shape = tf.TensorShape(node.attr["shape"].shape)
-            inputs[node.name], dtypes[node.name] = f"{node.name}:0", dtype
-            shapes[node.name] = tuple(shape.as_list()) if shape.rank is not None else ()
+            key = keys.get(f"{node.name}:0", node.name)
+            dtypes[key] = tf.as_dtype(node.attributes["dtype"].type)
+            _refuse_string(key, dtypes[key], path)
+            shape = tf.TensorShape(node.attributes["shape"].shape)
+            inputs[key] = f"{node.name}:0"
+            shapes[key] = tuple(shape.as_list()) if shape.rank is not None else ()
     if not inputs or not outputs:
         raise ConversionError(f"{path} has no {'input' if not inputs else 'output'} to convert", hint=EXPORT)
     return Loaded(graph, inputs, dict(sorted(outputs.items())), shapes, dtypes)
@@ -140,17 +144,16 @@ def _reached(graph: SourceGraph, refs: Any) -> set[str]:
     return reached
 
 
-def _judge(definition: Any, path: Path) -> None:
+def _judge(graph: SourceGraph, path: Path) -> None:
     """Refuse graphs that are not for inference or not frozen, and operators that TensorFlow does not have."""
-    operators = {node.op for node in definition.node}
-    operators |= {node.op for function in definition.library.function for node in function.node_def}
+    operators = {node.op for node in graph.nodes.values()}
+    operators |= {node.op for name in graph.called() for node in graph.functions[name].node_def}
     training = sorted(op for op in operators if op.startswith(TRAINING))
     if training:
         raise ConversionError(f"{path} is a training graph: it has {', '.join(training[:5])}", hint=EXPORT)
     if operators & VARIABLES:
         raise ConversionError(f"{path} is not frozen: its weights are variables without values", hint=EXPORT)
-    known = {function.signature.name for function in definition.library.function}
-    _refuse_unknown(operators - known, path)
+    _refuse_unknown(operators - set(graph.functions), path)
 
 
 def _refuse_unknown(operators: set[str], path: Path) -> None:

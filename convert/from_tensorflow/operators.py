@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 import onnx
 import tensorflow as tf
+from onnx import helper
 
 from zoo.convert.from_tensorflow.batching.context import static
 from zoo.convert.from_tensorflow.graph import node_name, reference
 from zoo.convert.onnx_graph.build import OPSET
 
 CUT = {"ResizeBilinear", "CropAndResize"}
+GATING = {"Mul"}  # a sigmoid that is multiplied is an activation or a gate, not a score
 BIG = 1 << 24  # elements of a constant that is computed beforehand
 
 
@@ -49,7 +51,8 @@ def translate(graph: tf.Graph, inputs: Sequence[Any], wanted: Sequence[Any], giv
     order = [operation.name for operation in graph.get_operations()]
     _compute_constants(graph, nodes, order, [tensor.name for tensor in wanted])
     needed = _needed(nodes, [tensor.name for tensor in wanted])
-    cuts = [_cut(graph, nodes, name) for name in order if name in needed and _is_cut(nodes[name])]
+    gates = _gates(nodes, needed)
+    cuts = [_cut(graph, nodes, name) for name in order if name in needed and _is_cut(nodes[name], gates)]
     outputs = [tensor.name for tensor in wanted]
     outputs += [ref for cut in cuts for ref in cut.inputs if isinstance(ref, str)]
     placeholders = [tensor.name for tensor in (*inputs, *given)] + [f"{cut.name}:0" for cut in cuts]
@@ -92,10 +95,21 @@ def _compute_constants(graph: tf.Graph, nodes: dict[str, Any], order: list[str],
     border |= {ref for ref in wanted if node_name(ref) in fixed and nodes[node_name(ref)].op != "Const"}
     border = {ref for ref in border if (graph.get_tensor_by_name(ref).shape.num_elements() or 0) <= BIG}
     refs = sorted(border)
-    with tf.compat.v1.Session(graph=graph) as session:
-        arrays = session.run(refs) if refs else []
-    for ref, array in zip(refs, arrays, strict=True):
+    for ref, array in zip(refs, _run(nodes, refs), strict=True):
         _become_constant(nodes, needed, ref, array)
+
+
+def _run(nodes: Mapping[str, Any], refs: list[str]) -> list[np.ndarray]:
+    """The values of tensors that depend on constants alone, from a graph without the weights of the others."""
+    if not refs:
+        return []
+    needed = _needed(nodes, refs)
+    with tf.Graph().as_default() as graph, tf.compat.v1.Session(graph=graph) as session:
+        definition = tf.compat.v1.GraphDef()
+        definition.node.extend(nodes[name] for name in _sorted(nodes, needed))
+        tf.import_graph_def(definition, name="")
+        arrays: list[np.ndarray] = session.run(refs)
+    return arrays
 
 
 def _become_constant(nodes: dict[str, Any], needed: set[str], ref: str, array: np.ndarray) -> None:
@@ -114,8 +128,14 @@ def _become_constant(nodes: dict[str, Any], needed: set[str], ref: str, array: n
         nodes[name].attr["T"].type = constant.attr["dtype"].type
 
 
-def _is_cut(node: Any) -> bool:
-    return node.op in CUT
+def _gates(nodes: Mapping[str, Any], needed: set[str]) -> set[str]:
+    """The names of the nodes whose results are multiplied."""
+    users = (nodes[name] for name in needed if nodes[name].op in GATING)
+    return {node_name(reference(text)) for user in users for text in user.input}
+
+
+def _is_cut(node: Any, gates: set[str]) -> bool:
+    return node.op in CUT or (node.op == "Sigmoid" and node.name not in gates)
 
 
 def _cut(graph: tf.Graph, nodes: dict[str, Any], name: str) -> Cut:
@@ -159,8 +179,26 @@ def _onnx(definition: Any, inputs: list[str], outputs: list[str]) -> onnx.ModelP
             graph, opset=OPSET, input_names=inputs, output_names=list(dict.fromkeys(outputs))
         )
     # Told to catch errors, tf2onnx copies the graph with its weights before each pass: gigabytes and half the time.
-    named = {kind.__name__: kind for kind in passes}
-    model: onnx.ModelProto = optimizer.optimize_graph(translated, catch_errors=False, optimizers=named).make_model(
-        "zoo"
-    )
+    named = {kind.__name__: _lightly(kind) for kind in passes}
+    better = optimizer.optimize_graph(translated, catch_errors=False, optimizers=named)
+    _forget_copies(better)
+    model: onnx.ModelProto = better.make_model("zoo")
     return model
+
+
+def _lightly(kind: type[Any]) -> type[Any]:
+    """One of tf2onnx's passes, without what the passes before it left behind."""
+
+    def optimize(self: Any, graph: Any, iteration: int) -> Any:
+        _forget_copies(graph)
+        return kind.optimize(self, graph, iteration)
+
+    return type(kind.__name__, (kind,), {"optimize": optimize})
+
+
+def _forget_copies(graph: Any) -> None:
+    """After each pass tf2onnx copies every constant into its node's message once more, and protobuf keeps the older
+    copies as long as the message lives. A new message ends that; the constant itself is kept elsewhere."""
+    for node in graph.get_nodes():
+        if node.is_const():
+            node._op = helper.make_node(node.type, [], list(node.output), name=node.name)

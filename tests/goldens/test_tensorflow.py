@@ -1,48 +1,50 @@
-"""Small exports of the TF Object Detection API against TensorFlow's recorded outputs for three or four pictures.
+"""Small exports of the TF Object Detection API, and the full-size COCO SSD, against TensorFlow's recorded outputs.
 
-Each model is converted once. The bounds are those of the project: every detection matched with IoU ≥ 0.99, the same
-class and a score within 1e-3. Two-stage models of random weights sit on a knife's edge: CropAndResize gives zero where
-a box that ends at 1.0 is past the border by its last bit, and TensorFlow disagrees with itself there (its own runs with
-and without oneDNN match 50 of 50 to 35 of 37 detections of s_faster_rcnn_inception_v2). They are held to what
-TensorFlow itself keeps: see STABLE.
+Every recorded detection must be found. What that means, and what TensorFlow itself leaves open, is in `detections`.
 """
 
 from __future__ import annotations
 
 import functools
-import tarfile
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 
-from zoo.base.artifact import Artifact, read_artifact
-from zoo.convert.from_tensorflow import convert_with_report
+from tests.goldens.detections import border_variants, missing, of_image, run, same, session
+from zoo.convert.from_tensorflow.convert import QUIET
 
-SSD = ("s_ssd_mobilenet_v1", "s_tf2_ssd_mobilenet_v2_fpnlite")
-TWO_STAGE = ("s_faster_rcnn_inception_v2",)
-MODELS = (*SSD, *TWO_STAGE)
-SUPPRESSIONS = dict.fromkeys(SSD, 1) | dict.fromkeys(TWO_STAGE, 2)
-STABLE = dict.fromkeys(SSD, 1.0) | dict.fromkeys(TWO_STAGE, 0.9)
-"""The share of detections that must match."""
+PROGRAM = Path(__file__).with_name("tensorflow_program.py")
+STAGES = {
+    "s_faster_rcnn_inception_v2": 2,
+    "s_ssd_mobilenet_v1": 1,
+    "s_ssd_mobilenet_v1_fpn": 1,
+    "s_tf2_centernet_mobilenet_v2_fpn": 0,
+    "s_tf2_efficientdet": 1,
+    "s_tf2_mask_rcnn_resnet50": 2,
+    "s_tf2_ssd_mobilenet_v2_fpnlite": 1,
+    "ssd_mobilenet_v1_coco": 1,
+}
+"""How many suppressions each has."""
+RAW = ("s_ssd_mobilenet_v1", "s_ssd_mobilenet_v1_fpn", "s_tf2_efficientdet", "ssd_mobilenet_v1_coco")
+"""Models of one stage whose boxes and scores before suppression were recorded."""
 
 
 class Case:
-    def __init__(self, archive: Path, folder: Path) -> None:
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder / "source", filter="data")
-        self.name = archive.name.partition(".")[0]
+    def __init__(self, folder: Path) -> None:
+        self.name, self.model = folder.name, folder / "model.onnx"
         self.golden = np.load(folder / "source" / "golden.npz")
-        self.artifact: Artifact = convert_with_report(folder / "source", folder / "out").artifact
-        self.session = onnxruntime.InferenceSession(str(self.artifact.model), providers=["CPUExecutionProvider"])
+        self.report = json.loads((folder / "report.json").read_text())
+        self.session = session(self.model)
 
     def run(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        names = [spec.name for spec in self.artifact.outputs]
-        return dict(zip(names, self.session.run(names, {self.artifact.inputs[0].name: images}), strict=True))
+        return run(self.session, {self.report["inputs"][0]["name"]: images})
 
     def wanted(self, key: str) -> dict[str, np.ndarray]:
         prefix = f"out_{key}_"
@@ -50,55 +52,49 @@ class Case:
 
 
 @pytest.fixture(scope="module")
-def converted(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Case]:
-    """Each model is converted when it is first asked for, and once."""
-
-    @functools.cache
-    def make(name: str) -> Case:
-        return Case(data / "models" / "tf" / f"{name}.tar.xz", tmp_path_factory.mktemp(name))
-
-    return make
-
-
-@pytest.fixture(params=MODELS)
-def case(request: pytest.FixtureRequest, converted: Callable[[str], Case]) -> Case:
-    return converted(request.param)
+def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All models, converted by one program."""
+    out = tmp_path_factory.mktemp("tensorflow")
+    archives = [str(data / "models" / "tf" / f"{name}.tar.xz") for name in STAGES]
+    command = [sys.executable, str(PROGRAM), str(out), *archives]
+    process = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **QUIET}, check=False)
+    assert process.returncode == 0, process.stderr[-2000:]
+    return out
 
 
-def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=2)
-    area = [np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) for boxes in (a, b)]
-    union: np.ndarray = np.maximum(area[0][:, None] + area[1][None] - shared, 1e-12)
-    result: np.ndarray = shared / union
-    return result
+@pytest.fixture(scope="module")
+def cases(folder: Path) -> Callable[[str], Case]:
+    return functools.cache(lambda name: Case(folder / name))
 
 
-def matched(wanted: dict[str, Any], found: dict[str, Any], image: int) -> tuple[int, int]:
-    """How many of the recorded detections of an image were found, and how many there are."""
-    count, own = int(wanted["num_detections"][image]), int(found["num_detections"][image])
-    boxes, scores, classes = (
-        (wanted[f"detection_{kind}"][image, :count], found[f"detection_{kind}"][image, :own])
-        for kind in ("boxes", "scores", "classes")
-    )
-    same = (overlaps(*boxes) >= 0.99) & (classes[0][:, None] == classes[1][None])
-    return int((same & (np.abs(scores[0][:, None] - scores[1][None]) < 1e-3)).any(axis=1).sum()), count
+@pytest.fixture(params=STAGES)
+def case(request: pytest.FixtureRequest, cases: Callable[[str], Case]) -> Case:
+    return cases(request.param)
+
+
+def test_every_archive_is_tested(data: Path) -> None:
+    assert {path.name.partition(".")[0] for path in (data / "models" / "tf").glob("*.tar.xz")} == set(STAGES)
 
 
 @pytest.mark.parametrize("key", ["a", "b", "c", "d"])
-def test_the_detections_are_those_of_tensorflow(case: Case, key: str) -> None:
+def test_every_detection_of_tensorflow_is_found(case: Case, key: str) -> None:
     """c is a batch of two; of graphs exported for batch 1 TensorFlow recorded only the first image's detections."""
-    wanted, found = case.wanted(key), case.run(case.golden[f"in_{key}"])
+    images = case.golden[f"in_{key}"]
+    wanted, found = case.wanted(key), case.run(images)
+    assert set(found) >= set(wanted)
     for image in range(len(wanted["num_detections"])):
-        same, count = matched(wanted, found, image)
-        assert count > 10
-        assert same >= STABLE[case.name] * count
+        expected = of_image(wanted, image)
+        lost = missing(expected, of_image(found, image))
+        variants = border_variants(case.model, images) if "rcnn" in case.name else iter(())
+        while lost and (variant := next(variants, None)):
+            lost &= missing(expected, of_image(variant, image))
+        assert not lost
+        assert abs(int(found["num_detections"][image]) - len(expected["scores"])) <= 1
 
 
-@pytest.mark.parametrize("name", ["s_ssd_mobilenet_v1"])
-def test_raw_outputs_agree_element_by_element(name: str, converted: Callable[[str], Case]) -> None:
-    """Boxes and scores before suppression, where TensorFlow's were recorded and have a fixed order."""
-    case = converted(name)
+@pytest.mark.parametrize("name", RAW)
+def test_raw_outputs_agree_element_by_element(name: str, cases: Callable[[str], Case]) -> None:
+    case = cases(name)
     wanted, found = case.wanted("a"), case.run(case.golden["in_a"])
     for key in ("raw_detection_boxes", "raw_detection_scores"):
         assert found[key].shape == wanted[key].shape
@@ -110,22 +106,24 @@ def test_a_batch_gives_what_single_images_give(case: Case) -> None:
     images = np.concatenate([case.golden["in_c"], case.golden["in_c"][::-1]])
     together = case.run(images)
     for image in range(4):
-        alone = case.run(images[image : image + 1])
-        same, count = matched(alone, {key: value[image:] for key, value in together.items()}, 0)
-        assert same == count == int(together["num_detections"][image])
+        alone = of_image(case.run(images[image : image + 1]), 0)
+        own = of_image(together, image)
+        assert len(own["scores"]) == len(alone["scores"])
+        assert same(alone, own).any(axis=1).all()
 
 
-def test_the_graph_is_free_of_loops_and_repeated_suppressions(case: Case) -> None:
-    operators = [node.op_type for node in onnx.load(case.artifact.model).graph.node]
-    assert not {"Loop", "If", "Scan", "Resize"} & set(operators)
-    assert operators.count("NonMaxSuppression") == SUPPRESSIONS[case.name]
+def test_the_graph_is_what_every_target_reads(case: Case) -> None:
+    graph = onnx.load(case.model).graph
+    operators = [node.op_type for node in graph.node]
+    assert not {"Loop", "If", "Scan"} & set(operators)
+    assert operators.count("NonMaxSuppression") == STAGES[case.name]
+    modes = {attribute.s for node in graph.node for attribute in node.attribute if attribute.name == "auto_pad"}
+    assert modes <= {b"NOTSET"}
 
 
-def test_the_manifest_says_what_it_is(case: Case) -> None:
-    artifact = read_artifact(case.artifact.folder)
-    assert artifact == case.artifact
-    assert artifact.is_intact()
-    (image,) = artifact.inputs
-    assert (image.dtype, image.shape) == ("uint8", ("batch", "height", "width", 3))
-    assert {spec.name for spec in artifact.outputs} >= set(case.wanted("a"))
-    assert artifact.detector["num_classes"] == 6
+def test_inputs_and_outputs_are_those_of_the_source(case: Case) -> None:
+    (image,) = case.report["inputs"]
+    assert (image["dtype"], image["shape"]) == ("uint8", ["batch", "height", "width", 3])
+    assert image["name"] == ("input_tensor" if "tf2" in case.name else "image_tensor")
+    assert {spec["name"] for spec in case.report["outputs"]} >= set(case.wanted("a"))
+    assert case.report["notes"] == []

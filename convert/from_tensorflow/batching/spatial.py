@@ -5,6 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from zoo.convert.from_tensorflow.batching.context import Context, constant
+from zoo.convert.from_tensorflow.batching.padded import padded_sizes
 from zoo.convert.from_tensorflow.batching.value import (
     NotBatched,
     Value,
@@ -80,7 +81,9 @@ def pad(context: Context, node: Node, values: list[Value]) -> list[Value]:
     tensor = as_stacked(picture, picture.images).tensor
     none = tf.zeros([1, 2], paddings.tensor.dtype)
     tensors = [tensor, tf.concat([none, paddings.tensor], 0), *(value.tensor for value in fill)]
-    return [stacked(result, picture.images) for result in context.copy(node, tensors)]
+    (result,) = context.copy(node, tensors)
+    result.set_shape(padded_sizes(tensor, paddings.tensor))
+    return [stacked(result, picture.images)]
 
 
 def gather_nd(context: Context, node: Node, values: list[Value]) -> list[Value]:
