@@ -9,7 +9,7 @@ import click
 
 from zoo.base.errors import UsageError
 from zoo.cli.detect import split
-from zoo.cli.options import catalog_option
+from zoo.cli.options import catalog_option, complete_models
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +20,7 @@ SHOWN = ("model", "format", "device", "FPS", "median ms", "p95 ms", "p99 ms", "d
 
 
 @click.command("bench")
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_models)
 @click.option("--formats", "--format", "formats", multiple=True, default=("onnx",), show_default=True,
               help="onnx, torch, tf, tflite, opencv; with commas.")  # fmt: skip
 @click.option("--devices", "--device", "devices", multiple=True, default=("cpu",), show_default=True,

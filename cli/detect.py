@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.base.errors import UsageError
-from zoo.cli.options import catalog_option
+from zoo.cli.options import catalog_option, complete_models
 
 if TYPE_CHECKING:
     from zoo.base.artifact import Artifact
@@ -23,7 +23,7 @@ SHARE = click.FloatRange(0, 1)
 
 
 @click.command("detect")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_models)
 @click.argument("words", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--format", "formats", multiple=True, metavar="FORMAT",
               help="onnx, torch, tf, tflite, opencv; several (with commas) are shown side by side.")  # fmt: skip

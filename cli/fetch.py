@@ -12,12 +12,12 @@ from zoo.catalog.cards import Card
 from zoo.catalog.load import load_catalog
 from zoo.catalog.lock import LockFile
 from zoo.catalog.select import select
-from zoo.cli.options import catalog_option, family_option, task_option
+from zoo.cli.options import catalog_option, complete_models, family_option, task_option
 from zoo.fetch import FetchedModel, Options, fetch_many
 
 
 @click.command("fetch")
-@click.argument("names", nargs=-1, metavar="NAME...")
+@click.argument("names", nargs=-1, metavar="NAME...", shell_complete=complete_models)
 @click.option("--all", "everything", is_flag=True, help="All models, or all of --family and --task.")
 @family_option
 @task_option

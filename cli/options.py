@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 catalog_option = click.option(
     "--catalog",
@@ -37,6 +38,14 @@ verbose_option = click.option(
     callback=_tell_all,
     help="Show what the frameworks themselves say.",
 )
+
+
+def complete_models(_context: Any, _argument: Any, begun: str) -> list[CompletionItem]:
+    """For the shell's completion: the catalog's models that begin so, then files."""
+    from zoo.catalog import load_catalog
+
+    names = [name for name in load_catalog() if name.startswith(begun)]
+    return [CompletionItem(name) for name in names] or [CompletionItem(begun, type="file")]
 
 
 def in_bytes(count: float) -> str:

@@ -16,12 +16,12 @@ from zoo.catalog.cards import Accuracy, Card, CardFile
 from zoo.catalog.load import load_catalog
 from zoo.catalog.lock import LockFile
 from zoo.catalog.store import Store
-from zoo.cli.options import catalog_option, in_bytes, json_option
+from zoo.cli.options import catalog_option, complete_models, in_bytes, json_option
 from zoo.fetch.model import look_at
 
 
 @click.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_models)
 @catalog_option
 @json_option
 def command(name: str, catalogs: tuple[Path, ...], as_json: bool) -> None:

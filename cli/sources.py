@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.base.errors import UsageError
-from zoo.cli.options import catalog_option
+from zoo.cli.options import catalog_option, complete_models
 
 if TYPE_CHECKING:
     from zoo.pipeline.source import Source
@@ -89,4 +89,6 @@ def source_options(command: Command) -> Command:
     decorated: Command = with_sources
     for option in reversed(OPTIONS):
         decorated = option(decorated)
-    return click.argument("models", nargs=-1, metavar="[NAME | MODEL.onnx]...")(decorated)
+    return click.argument("models", nargs=-1, metavar="[NAME | MODEL.onnx]...", shell_complete=complete_models)(
+        decorated
+    )

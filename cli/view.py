@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from zoo.cli.options import catalog_option
+from zoo.cli.options import catalog_option, complete_models
 
 
 @click.command("view")
-@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.argument("models", nargs=-1, metavar="[MODEL]...", shell_complete=complete_models)
 @click.option("--port", type=click.IntRange(0, 65535), default=8260, show_default=True, help="0 takes a free one.")
 @click.option("--open", "open_page", is_flag=True, help="Open the page in the browser.")
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads on the CPU.  [default: all]")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -77,3 +78,21 @@ def test_a_reader_that_leaves_early_is_told_nothing() -> None:
     code = "import sys; sys.argv = ['zoo', '--help']; from zoo.cli.main import main; main()"
     result = subprocess.run(["sh", "-c", f'"{sys.executable}" -c "{code}" | true'], capture_output=True, text=True)
     assert result.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("zoo con", ["plain,convert"]),
+        ("zoo verify yolov4-tin", ["plain,yolov4-tiny", "plain,yolov4-tiny-backbone"]),
+        ("zoo convert --dial", ["plain,--dialect"]),
+        ("zoo convert my.on", ["file,my.on"]),
+    ],
+)
+def test_the_shell_completes_commands_models_and_options(typed: str, offered: list[str]) -> None:
+    environment = {**os.environ, "_ZOO_COMPLETE": "bash_complete", "COMP_WORDS": typed}
+    environment["COMP_CWORD"] = str(len(typed.split()) - 1)
+    shown = subprocess.run(
+        [sys.executable, "-c", "from zoo.cli.main import main; main()"], env=environment, capture_output=True, text=True
+    )
+    assert set(offered) <= set(shown.stdout.splitlines())
