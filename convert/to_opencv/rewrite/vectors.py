@@ -22,7 +22,8 @@ def with_rows_for_vectors(graph: Graph) -> Graph:
             vectors.update(node.outputs)
     readers = [node for node in graph.nodes if vectors.intersection(node.inputs)]
     closed = all(node.op in ELEMENTWISE or _is_first_axis(graph, node, "Unsqueeze") for node in readers)
-    if not vectors or not closed or vectors & {value.name for value in graph.outputs}:
+    kept = {value.name for value in graph.outputs} & {*vectors, *(node.outputs[0] for node in readers)}
+    if not vectors or not closed or kept:
         return graph
     constants = dict(graph.initializers)
     nodes = (_in_rows(graph, node, constants) if vectors & {*node.outputs} else node for node in graph.nodes)
