@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from zoo.verify.noise import Bounds
 from zoo.verify.reports.html_text import Html, tag
-from zoo.verify.result import Histogram, Interval, LayerResult
+from zoo.verify.result import Departure, Histogram, Interval, LayerResult
 
 WIDTH, HEIGHT = 340.0, 170.0
 LEFT, RIGHT, TOP, BOTTOM = 8.0, 8.0, 30.0, 22.0
@@ -75,8 +75,9 @@ def latency_chart(latency: Histogram, median: Interval, p95: float, p99: float) 
     return _chart(told, [*bars, *lines, *words, *ticks])
 
 
-def layer_chart(layers: Sequence[LayerResult], margin: float) -> Html:
-    """How far each layer is from the reference, in times its own noise, logarithmic; beyond the margin it departs."""
+def layer_chart(layers: Sequence[LayerResult], margin: float, departure: Departure | None) -> Html:
+    """How far each layer is from the reference, in times its own noise, logarithmic. The first that departs is ringed:
+    the bisection says which, because not every layer beyond the margin is at fault."""
     sizes = [_decade(layer.times_floor) for layer in layers]
     known = [size for size in sizes if size is not None]
     low = math.floor(min([*known, 0.0]))
@@ -93,12 +94,17 @@ def layer_chart(layers: Sequence[LayerResult], margin: float) -> Html:
         )
         for (x, y), layer in zip(points, layers, strict=True)
     ]
-    first = next((n for n, (_, y) in enumerate(points) if y < limit), None)
+    places = {(layer.index, layer.name): place for place, layer in enumerate(layers)}
+    first = places.get((departure.layer, departure.name)) if departure else None
     extra = [] if first is None else [_ring(*points[first])]
     rule = tag("line", {"class": "limit", "x1": LEFT, "x2": WIDTH - RIGHT, "y1": limit, "y2": limit})
     scale = [tag("text", {"class": "soft", "x": LEFT, "y": limit - 3}, f"{margin:g}× noise allowed")]
+    scale += [
+        tag("text", {"class": "soft", "x": WIDTH - RIGHT, "y": upward(power) - 3, "text-anchor": "end"}, f"1e{power}×")
+        for power in (low, high)
+    ]
     ticks = [_tick(across(n), f"layer {layers[n].index}") for n in sorted({0, len(layers) - 1})]
-    departs = "none departs" if first is None else f"the first that departs is {layers[first].index}"
+    departs = f"the first that departs is {departure.where}" if departure else "none departs"
     return _chart(f"{len(layers)} layers; {departs}", [rule, *scale, path, *dots, *extra, *ticks])
 
 

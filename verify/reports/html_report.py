@@ -85,7 +85,7 @@ def _rows(output: OutputResult) -> Iterator[list[str]]:
 
 def _layers(report: Report) -> Iterator[Html]:
     if report.layers and report.outputs:
-        chart = layer_chart(report.layers, report.outputs[0].margin)
+        chart = layer_chart(report.layers, report.outputs[0].margin, report.departure)
         caption = tag("figcaption", {}, "Every layer beside the reference, in times its own noise, logarithmic")
         yield tag("section", {}, tag("h3", {}, "Layer by layer"), tag("figure", {}, chart, caption))
 
