@@ -126,6 +126,12 @@ class Handler(BaseHTTPRequestHandler):
         except ZooError as error:
             status = next(status for kind, status in STATUS if isinstance(error, kind))
             self._send_error(status, error.message, error.hint)
+        except OSError:  # the client has gone, or is too slow
+            raise
+        except Exception:
+            self.close_connection = True
+            self._send_error(500, "this is an error of zoo itself", "the terminal of zoo view shows where")
+            raise
         finally:
             self.server.slots.release()
 

@@ -56,7 +56,8 @@ async function look() {
   say("Looking…");
   by("results").setAttribute("aria-busy", "true");
   try {
-    const [found, image] = await Promise.all([detect(current.blob), createImageBitmap(current.blob)]);
+    const found = await detect(current.blob); // first, because the server says best what is wrong with a file
+    const image = await createImageBitmap(current.blob);
     if (own === turn) show(found, image);
   } catch (error) {
     if (own === turn) { say(error.message, true); by("results").replaceChildren(); }
