@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 from zoo.base.artifact import FileRecord, TensorSpec
-from zoo.base.errors import UsageError
 from zoo.darknet import Layer as Section
 from zoo.darknet import Network, Weights, read_network, read_weights
 from zoo.darknet.layers import ConvLstm, Crnn, Detection, Gru, Head, Lstm, Rnn, Softmax
@@ -26,13 +25,14 @@ from zoo.verify.detections import Suppression
 from zoo.verify.inputs import Sample
 from zoo.verify.reference.darknet import head_layers, head_name, interpret
 from zoo.verify.reference.decode import decode
-from zoo.verify.runtimes.protocol import Array
+from zoo.verify.runtimes.protocol import Array, Tensors
 from zoo.verify.tensors import compare
 from zoo.verify.truth import Layer, Observation
 
 BITS = 11  # significant bits of TF32 and of fp16
 MANTISSA = 24  # of float32
 ROWS = "detections"
+NEXT = "_next"
 
 
 class DarknetReference:
@@ -40,7 +40,8 @@ class DarknetReference:
     which outputs to give ("heads", "nms" with its limits) and how to read the cfg ("dialect", "width", "height",
     "layers").
 
-    Raises ConversionError where the files cannot be read, UsageError for a network with a memory between calls.
+    A recurrent network is one step of it: its states are inputs, and the states after it outputs, by the name of the
+    layer (`001_rnn_state`, `001_rnn_state_next`). Raises ConversionError where the files cannot be read.
     """
 
     from_source = True
@@ -56,7 +57,6 @@ class DarknetReference:
         )
         if options.get("layers"):
             self.network = self.network.upto(options["layers"])
-        _refuse_memory(self.network)
         self.weights: Weights = read_weights(weights, self.network)
         self.description = f"{cfg.name}, float64 interpreter ({self.network.dialect})"
         self.sources = (FileRecord.of(cfg, "cfg"), FileRecord.of(weights, "weights"))
@@ -67,24 +67,24 @@ class DarknetReference:
 
     @property
     def inputs(self) -> tuple[TensorSpec, ...]:
-        """The one input, at the size of the cfg."""
+        """The picture or vector at the size of the cfg, and the states."""
         net = self.network.net
+        states = (TensorSpec(name, "float32", ("batch", *shape)) for name, shape in _states(self.network).items())
         if net.width * net.height * net.channels:
-            return (TensorSpec("images", "float32", ("batch", net.channels, net.height, net.width)),)
-        return (TensorSpec("inputs", "float32", ("batch", net.inputs)),)
+            return (TensorSpec("images", "float32", ("batch", net.channels, net.height, net.width)), *states)
+        return (TensorSpec("inputs", "float32", ("batch", net.inputs)), *states)
 
     def observe(self, sample: Sample, precision: str) -> Observation:
         """See `Reference`. What was seen is kept: formats and devices are judged by the same runs."""
-        (images,) = sample.feeds.values()
-        key = (hashlib.sha256(images.tobytes()).hexdigest(), precision)
+        key = (hashlib.sha256(b"".join(array.tobytes() for array in sample.feeds.values())).hexdigest(), precision)
         if key not in self._seen:
-            truth = self._run(self.weights, images, np.float64)
-            self._seen[key] = Observation(truth, (self._noisy(images, precision),))
+            truth = self._run(self.weights, sample.feeds, np.float64)
+            self._seen[key] = Observation(truth, (self._noisy(sample.feeds, precision),))
         return self._seen[key]
 
     def layers(self, sample: Sample) -> list[Layer]:
         """Every layer on one sample. Holds all of them in float64: about 1 GB for YOLOv4 at 608 × 608."""
-        (images,) = sample.feeds.values()
+        images, states = _apart(sample.feeds)
         truths: list[Array] = []
         layers: list[Layer] = []
 
@@ -94,16 +94,17 @@ class DarknetReference:
             sources = tuple(layer.sources)
             layers.append(Layer(layer.index, layer.type, layer.line, truth, noise, _boxes(layer), "", sources))
 
-        interpret(
-            self.network, self.weights, images, dtype=np.float64, watch=lambda _, array: truths.append(array.copy())
-        )
-        interpret(self.network, self.weights, images, dtype=np.float32, watch=add)
+        def keep(layer: Section, exact: Array) -> None:
+            truths.append(exact.copy())
+
+        for dtype, watch in ((np.float64, keep), (np.float32, add)):
+            interpret(self.network, self.weights, images, dtype=dtype, state=dict(states), watch=watch)
         return layers
 
-    def _noisy(self, images: Array, precision: str) -> dict[str, Array]:
+    def _noisy(self, feeds: Tensors, precision: str) -> dict[str, Array]:
         if precision == "fp32":
-            return self._run(self.weights, images, np.float32)
-        return self._run(self._rounded_weights, rounded(images), np.float32)
+            return self._run(self.weights, feeds, np.float32)
+        return self._run(self._rounded_weights, {name: rounded(array) for name, array in feeds.items()}, np.float32)
 
     @cached_property
     def _rounded_weights(self) -> Weights:
@@ -113,8 +114,9 @@ class DarknetReference:
         )
         return dataclasses.replace(self.weights, layers=layers)
 
-    def _run(self, weights: Weights, images: Array, dtype: type[np.floating[Any]]) -> dict[str, Array]:
+    def _run(self, weights: Weights, feeds: Tensors, dtype: type[np.floating[Any]]) -> dict[str, Array]:
         """The outputs, and boxes and scores wherever the network makes them."""
+        images, state = _apart(feeds)
         logits: dict[str, Array] = {}
         before = {layer.sources[0]: _logits(layer) for layer in self.network.layers if isinstance(layer, Softmax)}
 
@@ -122,13 +124,13 @@ class DarknetReference:
             if layer.index in before:
                 logits[before[layer.index]] = output.reshape(len(output), -1)
 
-        heads = interpret(self.network, weights, images, dtype=dtype, watch=keep)
+        heads = interpret(self.network, weights, images, dtype=dtype, state=state, watch=keep)
         outputs = {name: array for name, array in {**heads, **logits}.items() if name in self.outputs}
         if self.network.heads:
             outputs["boxes"], outputs["scores"] = decode(self.network, heads)
         for name in {"probabilities", "output"} & set(self.outputs):
             outputs[name] = heads[head_name(_last(self.network))]
-        return outputs
+        return outputs | {f"{name}{NEXT}": state[name] for name in _states(self.network)}
 
 
 def rounded(array: Array) -> Array:
@@ -141,12 +143,13 @@ def rounded(array: Array) -> Array:
 
 def _output_names(network: Network, options: Mapping[str, Any]) -> tuple[str, ...]:
     """What a conversion with these options must give."""
+    states = tuple(f"{name}{NEXT}" for name in _states(network))
     if options.get("heads", "decoded") == "raw":
         names = [head_name(layer) for layer in head_layers(network)]
-        return (*names, *(_logits(layer) for layer in network.layers if isinstance(layer, Softmax)))
+        return (*names, *(_logits(layer) for layer in network.layers if isinstance(layer, Softmax)), *states)
     if network.heads:
-        return ("boxes", "scores", ROWS) if options.get("nms") else ("boxes", "scores")
-    return ("probabilities" if isinstance(_last(network), Softmax) else "output",)
+        return ("boxes", "scores", *((ROWS,) if options.get("nms") else ()), *states)
+    return ("probabilities" if isinstance(_last(network), Softmax) else "output", *states)
 
 
 def _last(network: Network) -> Section:
@@ -168,13 +171,29 @@ def _logits(softmax: Section) -> str:
     return f"{max(softmax.sources[0], 0):03d}_logits"
 
 
-def _refuse_memory(network: Network) -> None:
-    """One call of a recurrent network depends on the calls before it; the samples here are independent."""
+def _states(network: Network) -> dict[str, tuple[int, ...]]:
+    """The name and shape of every state that a recurrent layer keeps between calls."""
+    found: dict[str, tuple[int, ...]] = {}
     for layer in network.layers:
-        if isinstance(layer, Rnn | Gru | Lstm | Crnn | ConvLstm):
-            raise UsageError(
-                f"{network.cfg.where(layer.line)}: a network with a memory [{layer.type}] cannot be verified yet"
-            )
+        name = head_name(layer)
+        match layer:
+            case Rnn():
+                found[f"{name}_state"] = (layer.hidden,)
+            case Crnn():
+                found[f"{name}_state"] = (layer.hidden, *layer.input_shape[1:])
+            case Gru():
+                found[f"{name}_state"] = (layer.output,)
+            case Lstm():
+                found |= {f"{name}_{part}": (layer.output,) for part in ("c", "h")}
+            case ConvLstm():
+                found |= {f"{name}_{part}": layer.output_shape for part in ("c", "h")}
+    return found
+
+
+def _apart(feeds: Tensors) -> tuple[Array, dict[str, Array]]:
+    """The picture or vector, and the states."""
+    images, *states = feeds
+    return feeds[images], {name: feeds[name] for name in states}
 
 
 def _detector(network: Network) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What a converter might get wrong about a TensorFlow detector: the small SSD of `tests.mutations.networks` as ONNX.
 
-Its nodes are named after those of the source graph; what the conversion adds has names of its own (`resize/…`, `nms/…`).
+Its nodes are named after those of the source; what the conversion adds has names of its own (`resize/…`, `nms/…`).
 """
 
 from __future__ import annotations
@@ -104,7 +104,9 @@ TWICE = np.arange(100) // 2
 # Name → (what is done, words of the explanation, how the name of the TF node begins that bisect must name; None where
 # the fault is no layer's, "" where the model does not get so far).
 MUTATIONS: dict[str, tuple[Mutation, str, str | None]] = {
-    "tf: one weight off by a tenth": (on_convolution(POINTWISE, 1, largest_off), FLOOR, f"{BACKBONE}/Conv2d_5_pointwise"),
+    "tf: one weight off by a tenth": (
+        on_convolution(POINTWISE, 1, largest_off), FLOOR, f"{BACKBONE}/Conv2d_5_pointwise"
+    ),
     "tf: channels exchanged": (on_convolution(DEPTHWISE, 1, rolled), FLOOR, f"{BACKBONE}/Conv2d_3_depthwise"),
     "tf: bias dropped": (on_convolution(HEAD, 2, np.zeros_like), FLOOR, "BoxPredictor_2/ClassPredictor"),
     "tf: batch-norm epsilon": (on_convolution(FIRST, 1, epsilon), FLOOR, f"{BACKBONE}/Conv2d_0"),
@@ -124,7 +126,9 @@ MUTATIONS: dict[str, tuple[Mutation, str, str | None]] = {
     "tf: boxes as x, y, x, y": (
         after("detection_boxes", ("Gather", [np.array([1, 0, 3, 2])]), axis=2), ERRORS, None
     ),
-    "tf: boxes of another row": (after("detection_boxes", ("Gather", [np.roll(np.arange(100), 1)]), axis=1), ERRORS, None),
+    "tf: boxes of another row": (
+        after("detection_boxes", ("Gather", [np.roll(np.arange(100), 1)]), axis=1), ERRORS, None
+    ),
     "tf: boxes in pixels": (after("detection_boxes", ("Mul", [np.array(300, np.float32)])), ERRORS, None),
     "tf: classes from 0": (after("detection_classes", ("Add", [np.array(-1, np.float32)])), ERRORS, None),
     "tf: scores of all classes constant": (

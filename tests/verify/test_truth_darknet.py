@@ -12,7 +12,6 @@ from onnx import numpy_helper
 
 from tests.goldens.cases import load_case, make_weights
 from zoo.base.artifact import Artifact, FileRecord
-from zoo.base.errors import UsageError
 from zoo.convert.from_darknet import DarknetOptions, darknet_to_onnx
 from zoo.verify import DarknetReference, Options, verify_artifact
 from zoo.verify.inputs import Sample, make_samples
@@ -161,13 +160,17 @@ def test_rounding_keeps_eleven_bits() -> None:
     np.testing.assert_allclose(rounded(random), random.astype(np.float16), rtol=0, atol=2**-24)
 
 
-def test_a_network_with_a_memory_is_refused(tmp_path: Path) -> None:
-    cfg, weights = tmp_path / "rnn.cfg", tmp_path / "rnn.weights"
-    cfg.write_text("[net]\ninputs=4\n[rnn]\nbatch_normalize=0\noutput=3\nhidden=2\nactivation=leaky\n")
-    floats = (2 + 2 * 4) + (2 + 2 * 2) + (3 + 3 * 2)
-    weights.write_bytes(np.array([0, 2, 5, 0, 0], "<i4").tobytes() + np.zeros(floats, "<f4").tobytes())
-    with pytest.raises(UsageError, match=r"rnn\.cfg:3: a network with a memory"):
-        DarknetReference(cfg, weights)
+@pytest.mark.parametrize("name", ["pj_gru_native", "pj_rnn_native", "alexey_yolov3-tiny_occlusion_track_96x96"])
+def test_a_network_with_a_memory_is_one_step_of_it(name: str, data: Path, tmp_path: Path) -> None:
+    case = load_case(name, data)
+    weights = make_weights(case, tmp_path)
+    artifact = darknet_to_onnx(case.cfg, weights, tmp_path / "onnx", DarknetOptions(dialect=case.dialect))
+    reference = DarknetReference(case.cfg, weights, artifact.options)
+    states = {spec.name for spec in reference.inputs[1:]}
+    assert states
+    assert {f"{name}_next" for name in states} < set(reference.outputs)
+    report = verify_artifact(artifact, reference, OPTIONS)
+    assert report.judgement.verdict == PASS, report.judgement.reason
 
 
 def test_a_real_detector_passes_on_its_picture(data: Path, tmp_path: Path) -> None:
