@@ -11,7 +11,7 @@ import mmap
 import os
 import stat
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -19,6 +19,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, numpy_helper
 
 from zoo.base.errors import ConversionError
+from zoo.base.inside import open_inside
 from zoo.convert.onnx_graph.graph import Graph, checked_graph
 from zoo.convert.onnx_graph.wire import skeleton
 
@@ -126,25 +127,10 @@ def _described(tensor: TensorProto) -> tuple[np.dtype, tuple[int, ...]]:
 
 
 def _mapped(model: Path, location: str) -> np.ndarray:
-    """The bytes of an external data file, mapped. It must be an ordinary file below the model's folder."""
-    parts = PurePosixPath(location).parts
-    if not parts or "\\" in location or ":" in location or location.startswith("/") or ".." in parts:
-        raise ValueError(f"its data lies outside the model's folder: {location!r}")
-    file = model.parent
-    for part in parts:
-        file = file / part
-        if file.is_symlink() and file != model:
-            raise ValueError(f"its data lies behind a symbolic link: {location!r}")
-    flags = os.O_RDONLY | (0 if file == model else getattr(os, "O_NOFOLLOW", 0)) | getattr(os, "O_BINARY", 0)
-    flags |= getattr(os, "O_NONBLOCK", 0)  # opening a pipe must not wait for a writer
-    handle = os.open(file, flags)
+    """The bytes of an external data file, mapped. See `zoo.base.inside` for where it may lie."""
+    handle = open_inside(model.parent, location, itself=model)
     try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"its data is not in an ordinary file: {location!r}")
-        if status.st_nlink > 1 and file != model:
-            raise ValueError(f"its data file {location!r} has a second name (a hard link) that may lie elsewhere")
-        if status.st_size == 0:
+        if os.fstat(handle).st_size == 0:
             return np.zeros(0, np.uint8)
         return np.frombuffer(mmap.mmap(handle, 0, access=mmap.ACCESS_READ), np.uint8)
     finally:

@@ -1,12 +1,32 @@
-"""An ONNX file with every inner tensor as an output, so that a runtime shows them."""
+"""What runtimes of ONNX files share: weights only from the model's own folder; every inner tensor as an output."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
 
+from zoo.base.inside import open_inside
+
 FLOATS = ("float16", "float32", "float64")
+
+
+def refuse_outside(model: Path, graph: onnx.GraphProto) -> None:
+    """Raise ValueError or OSError where weights lie in a file outside the model's folder, which OpenCV would read."""
+    for tensor in _tensors(graph):
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            locations = [entry.value for entry in tensor.external_data if entry.key == "location"]
+            os.close(open_inside(model.parent, "".join(locations), itself=model))
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for inner in (attribute.g, *attribute.graphs):
+            yield from _tensors(inner)
 
 
 def expose(model: Path, to: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ import onnx
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import MissingBackend, VerificationError
 from zoo.base.optional import require
-from zoo.verify.runtimes.onnx_file import expose
+from zoo.verify.runtimes.onnx_file import expose, refuse_outside
 from zoo.verify.runtimes.protocol import (
     Array,
     Bound,
@@ -118,8 +118,9 @@ def _own_names(net: Any, outputs: tuple[TensorSpec, ...]) -> list[str]:
 def _specs(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     try:
         graph = onnx.load(path, load_external_data=False).graph
+        refuse_outside(path, graph)
     except Exception as error:  # protobuf raises what its parser finds
-        raise VerificationError(f"{path.name} is no ONNX file: {error}") from error
+        raise VerificationError(f"{path.name} is no ONNX file to run: {error}") from error
     constants = {tensor.name for tensor in graph.initializer}
     inputs = tuple(_spec(value) for value in graph.input if value.name not in constants)
     return inputs, tuple(_spec(value) for value in graph.output)
