@@ -6,14 +6,14 @@ A model that cannot be converted or run is a failed report, not the end of the o
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import multiprocessing
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from zoo.base.errors import ZooError
 from zoo.catalog import Card, Catalog, LockFile, Store
@@ -78,21 +78,33 @@ def _one(
 
 
 @contextmanager
-def _taking_part(turn: Path) -> Iterator[Callable[[], Any]]:
+def _taking_part(turn: Path) -> Iterator[Callable[[], AbstractContextManager[None]]]:
     """Work beside others (a shared lock). What is given is entered to work alone: it waits until all others wait, too,
     or are done. The system drops the locks of a process that ends, however it ends."""
     with turn.open("rb") as file:
 
         @contextmanager
         def alone() -> Iterator[None]:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _hold(file, shared=False)
             try:
                 yield
             finally:
-                fcntl.flock(file, fcntl.LOCK_SH)
+                _hold(file, shared=True)
 
-        fcntl.flock(file, fcntl.LOCK_SH)
+        _hold(file, shared=True)
         yield alone
+
+
+if sys.platform == "win32":
+
+    def _hold(file: IO[bytes], shared: bool) -> None:
+        """Windows has no shared locks that wait: there, timings meet what the other workers do."""
+
+else:
+    import fcntl
+
+    def _hold(file: IO[bytes], shared: bool) -> None:
+        fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
 
 
 def _failed(source: Source, formats: Sequence[str], options: Options, error: ZooError) -> Report:
