@@ -188,7 +188,7 @@ def _difference(name: str, run: Matched) -> Difference:
     if name not in run.candidate.numbers:
         return Difference(0, problem=f"{name} has no number for each row of {SCORES}")
     if not own:
-        return Difference(0) if not len(run.truth.found) else Difference(0, problem="no row has its equal")
+        return Difference(0) if not len(run.truth.found) else Difference(0, problem="no detection has its equal")
     difference = compare(run.candidate.numbers[name][theirs], run.truth.numbers[name][own])
     if not difference.index:
         return difference

@@ -159,8 +159,13 @@ def _judged(
 
 
 def _parts(outputs: Sequence[OutputResult], detections: DetectionResult | None) -> list[tuple[str, Judgement]]:
-    parts = [(f"output {output.name}", output.judgement) for output in outputs]
-    return [*parts, ("detections", detections.judgement)] if detections else parts
+    """The verdicts by name, those that say most first: numbers that stand where they stood in the reference, then the
+    detections, then the numbers of rows, which were matched as detections."""
+    names = [output.name for output in outputs]
+    in_rows = rows_among(names) if are_rows(names) else []
+    parts = {output.name: (f"output {output.name}", output.judgement) for output in outputs}
+    found = [("detections", detections.judgement)] if detections else []
+    return [*(parts[name] for name in names if name not in in_rows), *found, *(parts[name] for name in in_rows)]
 
 
 def _speed(
