@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.base.artifact import Artifact
+from zoo.base.errors import UsageError
 from zoo.convert.from_darknet import DarknetOptions, darknet_to_onnx
 from zoo.convert.from_tensorflow import TensorFlowSourceOptions, tensorflow_to_onnx
 from zoo.pipeline.source import Source
@@ -68,6 +69,21 @@ def _to_opencv(hub: Artifact, out: Path, told: Mapping[str, Any]) -> Artifact:
     return onnx_to_opencv(hub.model, out, OpenCVOptions(**told), **_inherited(hub))
 
 
+def _to_classic(hub: Artifact, out: Path, told: Mapping[str, Any]) -> Artifact:
+    raise UsageError(
+        f"{hub.name}: opencv-classic is for Darknet models: the cfg and weights as OpenCV 4's own reader takes them",
+        hint="any model is written for OpenCV with --to opencv",
+    )
+
+
+def _darknet_again(source: Source, out: Path, options: Options) -> Artifact:
+    from zoo.convert.to_opencv import darknet_to_classic
+
+    told, files = options.darknet, source.files
+    size = {"width": told.width, "height": told.height}
+    return darknet_to_classic(files["cfg"], files["weights"], out, **size, name=source.name, labels=source.labels)
+
+
 def _tensorflow_again(source: Source, out: Path, options: Options) -> Artifact:
     from zoo.convert.to_tensorflow import ReexportOptions, tensorflow_to_tensorflow
 
@@ -91,10 +107,12 @@ WRITERS: dict[str, Callable[[Artifact, Path, Mapping[str, Any]], Artifact]] = {
     "torch": _to_torch,
     "tf": _to_tensorflow,
     "opencv": _to_opencv,
+    "opencv-classic": _to_classic,
 }
 # Family of sources and format → what writes the one from the other without the hub.
 DIRECT: dict[tuple[str, str], Callable[[Source, Path, Options], Artifact]] = {
     ("tensorflow", "tf"): _tensorflow_again,
+    ("darknet", "opencv-classic"): _darknet_again,
 }
 FORMATS = (HUB, *WRITERS)
 

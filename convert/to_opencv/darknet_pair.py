@@ -19,7 +19,7 @@ from zoo.base.errors import ConversionError
 from zoo.base.files import atomic_folder
 from zoo.convert.to_opencv.installations import at_hand, of_major, run
 from zoo.darknet import Network, read_network
-from zoo.darknet.cfg import Section, c_int, c_list, parse_cfg
+from zoo.darknet.cfg import Section, c_int, c_list
 from zoo.darknet.layers import Region, Yolo
 from zoo.darknet.network import SECTIONS
 from zoo.darknet.sections_net import NET
@@ -30,17 +30,25 @@ FULL = {alias: spec.name for spec in (NET, *SECTIONS) for alias in (spec.name, *
 
 
 def darknet_to_classic(
-    cfg: Path, weights: Path, out: Path, *, name: str = "", labels: tuple[str, ...] = ()
+    cfg: Path,
+    weights: Path,
+    out: Path,
+    *,
+    width: int | None = None,
+    height: int | None = None,
+    name: str = "",
+    labels: tuple[str, ...] = (),
 ) -> Artifact:
-    """Write the pair into `out`; returns its manifest. The model is the cfg; the weights lie beside it.
+    """Write the pair into `out`; returns its manifest. The model is the cfg, at `width` and `height` where given;
+    the weights lie beside it.
 
     Raises ConversionError where OpenCV 4's reader cannot take the network or crashes, and leaves nothing behind then;
     MissingBackend where no OpenCV 4 is at hand.
     """
-    network = read_network(cfg, dialect="auto", weights=weights)
+    network = read_network(cfg, weights=weights, width=width, height=height)
     opencv = of_major(MAJOR, at_hand())
     with atomic_folder(out) as folder:
-        (folder / CFG).write_text("\n".join(_cleaned(cfg)), encoding="ascii")
+        (folder / CFG).write_text("\n".join(_cleaned(network)), encoding="ascii")
         shutil.copyfile(weights, folder / WEIGHTS)
         net = network.net
         noise = np.random.default_rng(0).random((1, net.channels, net.height, net.width), np.float32)
@@ -63,13 +71,15 @@ def darknet_to_classic(
     return artifact
 
 
-def _cleaned(cfg: Path) -> Iterator[str]:
+def _cleaned(network: Network) -> Iterator[str]:
     """The cfg's lines, as every Darknet understands them and OpenCV as well."""
-    for section in parse_cfg(cfg).sections:
+    size = {"width": network.net.width, "height": network.net.height}
+    for section in network.cfg.sections:
         kind = FULL[section.type]
         yield f"[{kind}]"
         for option in section.options.values():
-            yield f"{option.key}={_value(section, kind, option.key)}"
+            own = size.get(option.key) if kind == NET.name else None
+            yield f"{option.key}={own or _value(section, kind, option.key)}"
         yield ""
 
 

@@ -13,8 +13,7 @@ import pytest
 from tests.goldens.cases import Case, load_case, make_weights
 from zoo.base.errors import ConversionError
 from zoo.convert.from_darknet import DarknetOptions, darknet_to_onnx
-from zoo.convert.to_opencv import onnx_to_opencv
-from zoo.convert.to_opencv.darknet_pair import darknet_to_classic
+from zoo.convert.to_opencv import darknet_to_classic, onnx_to_opencv
 from zoo.convert.to_opencv.installations import at_hand, run
 
 WRITTEN = (
