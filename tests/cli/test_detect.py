@@ -108,7 +108,7 @@ def test_an_artifact_and_its_file_are_models_too(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "argv", ["zoo", "convert", MODEL, "--to", "onnx", "--out", "own"])
     with pytest.raises(SystemExit):
         entry.main()
-    lists = []
+    lists: list[str] = []
     for model in (MODEL, "own", "own/model.onnx"):
         assert run(monkeypatch, model, SAMPLE, "--save-json", "--out", f"seen-{len(lists)}", "-q") == 0
         lists.append(Path(f"seen-{len(lists)}/detections.json").read_text())

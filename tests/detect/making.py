@@ -21,11 +21,14 @@ class Fake:
     """A runner that sees one box of class 0 whose score is how red the picture is, and one of class 1 for green."""
 
     runtime, device = "fake 1.0", "cpu"
-    inputs = (TensorSpec("images", "float32", ("batch", 3, SIDE, SIDE)),)
-    outputs = (TensorSpec("boxes", "float32", ("batch", 2, 4)), TensorSpec("scores", "float32", ("batch", 2, 2)))
+    inputs: tuple[TensorSpec, ...] = (TensorSpec("images", "float32", ("batch", 3, SIDE, SIDE)),)
+    outputs: tuple[TensorSpec, ...] = (
+        TensorSpec("boxes", "float32", ("batch", 2, 4)),
+        TensorSpec("scores", "float32", ("batch", 2, 2)),
+    )
 
     def __init__(self, shift: float = 0.0) -> None:
-        self.shift, self.closed = shift, False
+        self.shift = shift
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
         red, green, _ = feeds["images"][0].mean(axis=(1, 2))
@@ -38,8 +41,11 @@ class Fake:
     def memory(self) -> dict[str, int]:
         return {}
 
+    def tensors(self, feeds: Tensors) -> dict[str, Array]:
+        return {}
+
     def close(self) -> None:
-        self.closed = True
+        """Nothing is held."""
 
 
 def artifact(format: str = "onnx", labels: tuple[str, ...] = ("red", "green"), **detector: Any) -> Artifact:

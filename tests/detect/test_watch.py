@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.detect.making import SIDE, detector, picture
+from tests.detect.making import SIDE, Fake, artifact, detector, picture
+from zoo.base.artifact import TensorSpec
 from zoo.base.errors import UsageError
+from zoo.detect.detector import Detector
 from zoo.detect.sources import Frame, Source
 from zoo.detect.watch import Looking, watch
 from zoo.vision.contract import Rule
@@ -73,11 +75,7 @@ def test_several_formats_are_drawn_side_by_side() -> None:
 
 
 def test_a_model_that_takes_several_pictures_at_a_time_is_refused() -> None:
-    from tests.detect.making import Fake, artifact
-    from zoo.base.artifact import TensorSpec
-    from zoo.detect.detector import Detector
-
     runner = Fake()
-    runner.inputs = (TensorSpec("images", "float32", (4, 3, SIDE, SIDE)),)  # type: ignore[assignment]
+    runner.inputs = (TensorSpec("images", "float32", (4, 3, SIDE, SIDE)),)
     with pytest.raises(UsageError, match="takes 4 pictures"):
         Detector(artifact(), runner, Rule())

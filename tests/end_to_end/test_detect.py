@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 
 import zoo.cli.main as entry
+from tests.detect.tensorflow_like import write_mask_model
 from tests.end_to_end.test_yolo_fastest import CASES, IOU, SCORE
 from tests.goldens.cases import load_case
 from zoo.catalog import Store
@@ -70,7 +71,8 @@ def test_every_format_gives_darknets_list(
     if detector.input.channels_last:
         tensor = np.ascontiguousarray(tensor.transpose(0, 2, 3, 1))
     fit: Fit = "letterbox" if recorded.letterbox else "stretch"
-    placement = place(*recorded.detections["image"], recorded.input.shape[2], recorded.input.shape[1], fit)
+    width, height = recorded.detections["image"]
+    placement = place(width, height, recorded.input.shape[2], recorded.input.shape[1], fit)
     prepared = Prepared({detector.input.name: tensor}, placement)
     found = detector.finish(detector.infer(prepared), prepared)
     wanted = recorded.detections["detections"]
@@ -112,8 +114,6 @@ def test_a_tensorflow_detector_is_looked_at_with_its_own_contract(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bytes of any size in; corners as y, x and classes from 1 out; masks over the boxes: as the TF zoos have it."""
-    from tests.detect.tensorflow_like import write_mask_model
-
     write_mask_model(tmp_path / "masks.onnx")
     Image.new("RGB", (200, 100), (30, 60, 90)).save(tmp_path / "plain.png")
     monkeypatch.chdir(tmp_path)
