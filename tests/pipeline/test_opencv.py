@@ -1,0 +1,56 @@
+"""The shipped detector to OpenCV through the whole pipeline: fetched, converted, verified; and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from zoo.base.errors import MissingBackend
+from zoo.cli.convert import command
+from zoo.pipeline.verify import verify_model
+from zoo.verify.run import Options
+from zoo.verify.verdict import PASS
+
+MODEL = "shapes-tiny"
+
+
+def test_verify_opencv_end_to_end() -> None:
+    (report,) = verify_model(MODEL, ["opencv"], options=Options(speed="none"))
+    assert report.judgement.verdict == PASS, report.judgement.reason
+    assert report.device.runtime.startswith("opencv 5.")
+    assert report.detections
+    assert report.detections.matched
+
+
+def test_a_gpu_that_this_build_cannot_use_is_missing() -> None:
+    with pytest.raises(MissingBackend, match="this OpenCV build has no CUDA"):
+        verify_model(MODEL, ["opencv"], devices=["cuda"], options=Options(speed="none"))
+
+
+def run(*arguments: str) -> str:
+    """What `zoo convert` prints; its errors are raised."""
+    result = CliRunner().invoke(command, [MODEL, *arguments], standalone_mode=False, catch_exceptions=False)
+    if result.exception:
+        raise result.exception
+    return result.output
+
+
+def test_an_opencv_that_is_not_here_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(MissingBackend, match="written for OpenCV 4") as caught:
+        run("--to", "opencv", "--opencv", "4", "--out", str(tmp_path / "o"))
+    assert "ZOO_OPENCV_PYTHON" in caught.value.hint
+    assert not (tmp_path / "o").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "files"),
+    [("opencv", {"model.onnx", "detector.json"}), ("opencv-classic", {"model.cfg", "model.weights"})],
+)
+def test_convert_for_opencv_4(target: str, files: set[str], tmp_path: Path, opencv4: str) -> None:
+    asked = ["--opencv", "4"] if target == "opencv" else []
+    (artifact,) = json.loads(run("--to", target, *asked, "--out", str(tmp_path), "--json"))
+    assert artifact["versions"]["opencv"].startswith("4.")
+    assert {record["name"] for record in artifact["files"]} == files
