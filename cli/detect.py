@@ -178,11 +178,15 @@ class _Telling:
         return not self._show or self._window(sight)
 
     def _lines(self, sight: Sight) -> list[str]:
+        from zoo.vision.draw import label_of
+
         lines = []
         for artifact, found, took, difference in zip(
             self._artifacts, sight.found, sight.seconds, sight.differences, strict=True
         ):
-            what = [f"{_label(artifact, int(c))} {s:.2f}" for c, s in zip(found.classes, found.scores, strict=True)]
+            what = [
+                f"{label_of(int(c), artifact.labels)} {s:.2f}" for c, s in zip(found.classes, found.scores, strict=True)
+            ]
             told = (
                 f"{sight.frame.source.name} · {artifact.format} · {1000 * took:.1f} ms: {', '.join(what) or 'nothing'}"
             )
@@ -195,7 +199,3 @@ class _Telling:
         from zoo.detect.video import show_window
 
         return show_window(np.asarray(sight.picture), 1 if sight.frame.source.is_video else 0)
-
-
-def _label(artifact: Artifact, label: int) -> str:
-    return artifact.labels[label] if label < len(artifact.labels) else f"class {label}"

@@ -22,7 +22,7 @@ from zoo.detect.watch import Difference, compare_with
 from zoo.pipeline.models import RUNNABLE, find_models
 from zoo.verify.runtimes.protocol import Settings
 from zoo.vision.contract import Rule
-from zoo.vision.draw import class_colour
+from zoo.vision.draw import class_colour, label_of
 from zoo.vision.nms import Detections
 from zoo.vision.preprocess import Pixels, load_pixels
 
@@ -158,7 +158,6 @@ def _look(detector: Detector, pixels: Pixels) -> _Step:
 
 def _result(step: _Step, difference: Difference, marked: frozenset[int] | set[int]) -> dict[str, Any]:
     artifact, runner = step.detector.artifact, step.detector.runner
-    labels = artifact.labels
     detections = []
     for number, (box, score, label) in enumerate(
         zip(step.found.boxes.tolist(), step.found.scores.tolist(), step.found.classes.tolist(), strict=True)
@@ -166,7 +165,7 @@ def _result(step: _Step, difference: Difference, marked: frozenset[int] | set[in
         x, y, width, height = box
         detections.append(
             {
-                "label": labels[label] if label < len(labels) else f"class {label}",
+                "label": label_of(label, artifact.labels),
                 "class": label,
                 "score": score,
                 "box": [x - width / 2, y - height / 2, width, height],

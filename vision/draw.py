@@ -47,7 +47,7 @@ def draw_detections(
     shorter = min(image.size)
     line, font = max(1, round(shorter * LINE)), text_font(max(SMALLEST_TEXT, shorter * TEXT))
     frames = [_frame(box, image.size) for box in detections.boxes]
-    texts = [_text(int(c), s, labels) for c, s in zip(detections.classes, detections.scores, strict=True)]
+    texts = [f"{label_of(int(c), labels)} {s:.2f}" for c, s in zip(detections.classes, detections.scores, strict=True)]
     plates: list[Rectangle] = []
     for frame, text in zip(frames, texts, strict=True):
         plates.append(_plate(frame, _text_size(font, text, line), image.size, plates))
@@ -99,8 +99,9 @@ def _grown(frame: Rectangle, by: int) -> Rectangle:
     return frame[0] - by, frame[1] - by, frame[2] + by, frame[3] + by
 
 
-def _text(label: int, score: float, labels: Sequence[str]) -> str:
-    return f"{labels[label] if label < len(labels) else f'class {label}'} {score:.2f}"
+def label_of(label: int, labels: Sequence[str]) -> str:
+    """The name of a class, or its number where it has none."""
+    return (labels[label] if label < len(labels) else "") or f"class {label}"
 
 
 def _frame(box: NDArray[Any], size: Size) -> Rectangle:
