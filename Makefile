@@ -47,8 +47,8 @@ conformance: .venv/.everything  ## ONNX's own node tests through the writers; wr
 		--platform manylinux2014_x86_64 --dest build/onnx-1.12 onnx==1.12.0
 	$(BIN)/python -m tests.conformance.scoreboard --older build/onnx-1.12/onnx-1.12.0-*.whl
 
-mutations: .venv/.everything  ## break a model in every known way: each must be caught
-	$(BIN)/python -m pytest -q tests/mutations
+mutations: .venv/.everything  ## break models in every known way: each must be caught; prints the score
+	$(BIN)/python -m tests.mutations.scoreboard
 
 verify-gpu: .venv/.everything  ## every model that is here, on the GPU, in ten minutes; writes docs/benchmarks/
 	$(BIN)/python benchmarks/verify_gpu.py

@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 import pytest
 
+from tests.mutations import darknet_kinds, networks
 from tests.mutations.kinds import MUTATIONS
 from tests.verify import tiny
 from zoo.base.artifact import Artifact, FileRecord
@@ -17,6 +18,7 @@ from zoo.verify.run import Options, verify_artifact
 from zoo.verify.verdict import FAIL, PASS
 
 OPTIONS = Options(speed="none", threads=1)
+ALONE = dataclasses.replace(OPTIONS, batches=(1,))
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,41 @@ def test_every_fault_is_caught(
     assert report.judgement.verdict == FAIL
     assert words in report.judgement.reason
     assert (report.departure.layer if report.departure else None) == layer
+
+
+@pytest.fixture(scope="module")
+def two_heads(tmp_path_factory: pytest.TempPathFactory) -> networks.Subject:
+    return networks.darknet(tmp_path_factory.mktemp("two_heads"))
+
+
+@pytest.fixture(scope="module")
+def suppressing(tmp_path_factory: pytest.TempPathFactory) -> networks.Subject:
+    return networks.darknet(tmp_path_factory.mktemp("suppressing"), nms=True)
+
+
+@pytest.mark.parametrize("kind", darknet_kinds.MUTATIONS)
+def test_every_fault_of_a_darknet_network_is_caught(kind: str, two_heads: networks.Subject, tmp_path: Path) -> None:
+    mutate, words, layer = darknet_kinds.MUTATIONS[kind]
+    report = two_heads.verified(two_heads.broken(mutate, tmp_path), ALONE)
+    assert report.judgement.verdict == FAIL
+    assert words in report.judgement.reason
+    assert (report.departure.layer if report.departure else None) == layer
+
+
+@pytest.mark.parametrize("kind", darknet_kinds.SUPPRESSION)
+def test_every_fault_of_a_suppression_is_caught(kind: str, suppressing: networks.Subject, tmp_path: Path) -> None:
+    mutate, words, _ = darknet_kinds.SUPPRESSION[kind]
+    report = suppressing.verified(suppressing.broken(mutate, tmp_path), ALONE)
+    assert report.judgement.verdict == FAIL
+    assert report.judgement.reason.startswith("detections")
+    assert words in report.judgement.reason
+    assert report.departure is None
+
+
+def test_a_darknet_network_never_fails(two_heads: networks.Subject, suppressing: networks.Subject) -> None:
+    for subject in (two_heads, suppressing):
+        report = subject.verified(subject.artifact, ALONE)
+        assert report.judgement.verdict == PASS, report.judgement.reason
 
 
 @pytest.mark.parametrize("seed", range(20))
