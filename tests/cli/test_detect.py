@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -17,7 +18,10 @@ from PIL import Image
 
 import zoo.cli.main as entry
 from tests.detect.making import write_video
+from zoo.base.errors import VerificationError
 from zoo.shapes import SAMPLE
+from zoo.verify.runtimes.onnx_runtime import OnnxRuntimeRunner
+from zoo.verify.runtimes.protocol import Array, Tensors
 
 MODEL = "shapes-tiny"
 
@@ -204,6 +208,33 @@ def test_a_model_that_is_no_detector_is_refused(
     (tmp_path / "class.weights").write_bytes(np.array([0, 2, 5, 0, 0], "<i4").tobytes() + numbers)
     assert run(monkeypatch, "class.cfg", SAMPLE) == 2
     assert "gives probabilities: no detections" in capsys.readouterr().err
+
+
+def test_a_model_that_fails_on_the_way_leaves_no_half_video(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write_video(tmp_path / "clip.mp4", 30)
+    run_well, calls = OnnxRuntimeRunner.run, itertools.count()
+
+    def fails_at_the_tenth(self: OnnxRuntimeRunner, feeds: Tensors) -> dict[str, Array]:
+        if next(calls) == 9:
+            raise VerificationError("the tenth run ends")
+        return run_well(self, feeds)
+
+    monkeypatch.setattr(OnnxRuntimeRunner, "run", fails_at_the_tenth)
+    assert run(monkeypatch, MODEL, "clip.mp4", "--save-json", "--out", "seen", "--workers", "2") == 1
+    assert "the tenth run ends" in capsys.readouterr().err
+    assert left(tmp_path / "seen") == []
+
+
+def test_without_opencv_pictures_are_looked_at_and_video_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write_video(tmp_path / "clip.mp4", 3)
+    monkeypatch.setitem(sys.modules, "cv2", None)  # importing it is an ImportError, as without libGL
+    assert run(monkeypatch, MODEL, SAMPLE, "--out", "seen", "-q") == 0
+    assert run(monkeypatch, MODEL, "clip.mp4", "--out", "seen") == 5
+    assert "opencv-python-headless" in capsys.readouterr().err
 
 
 def test_an_interrupt_leaves_no_half_video(tmp_path: Path) -> None:
