@@ -45,6 +45,9 @@ SIZES = ("batch", "width", "height")
 @click.option("--fp16", is_flag=True, help="To tf: float16 weights in the .tflite.")
 @click.option("--calibrate", multiple=True, type=click.Path(path_type=Path), metavar="PICTURE|FOLDER",
               help="To tf: int8 .tflite whose ranges come from these pictures.")  # fmt: skip
+@click.option("--no-pt2", is_flag=True, help="To torch: write model.py and its weights, but no model.pt2.")
+@click.option("--pt2-size", nargs=2, type=click.IntRange(min=1), metavar="HEIGHT WIDTH",
+              help="To torch: the size of a model.pt2 whose sizes cannot stay open; else 480 640.")  # fmt: skip
 @click.option("--opencv", type=click.Choice(["5", "4"]), default="5", show_default=True,
               help="To opencv: the major version that the file is for.")  # fmt: skip
 @json_option
@@ -75,7 +78,16 @@ def command(chosen: Chosen, to: tuple[str, ...], out: Path | None, as_json: bool
         click.echo(line)
 
 
-def _options(layout: str, tflite: bool, fp16: bool, calibrate: tuple[Path, ...], opencv: str, **told: Any) -> Options:
+def _options(
+    layout: str,
+    tflite: bool,
+    fp16: bool,
+    calibrate: tuple[Path, ...],
+    no_pt2: bool,
+    pt2_size: tuple[int, int] | None,
+    opencv: str,
+    **told: Any,
+) -> Options:
     """The options of the command line, each at the converter that it is for."""
     from zoo.convert.from_darknet import DarknetOptions
     from zoo.convert.from_tensorflow import TensorFlowSourceOptions
@@ -89,6 +101,7 @@ def _options(layout: str, tflite: bool, fp16: bool, calibrate: tuple[Path, ...],
         TensorFlowSourceOptions(**{key: told[key] for key in TENSORFLOW}, **sizes),
         {
             "tf": {key: value for key, value in writer.items() if value != default[key]},
+            "torch": ({"export": False} if no_pt2 else {}) | ({"size": pt2_size} if pt2_size else {}),
             "opencv": {key: size for key, size in sizes.items() if size} | ({"opencv": 4} if opencv == "4" else {}),
         },
     )
