@@ -25,7 +25,7 @@ def test_equals_darknet(name: str, data: Path) -> None:
         check_interpreter(case, weights)
         check_onnx(case, weights, Path(folder))
         if name in DISTINCT:
-            check_torch(Path(folder) / ("raw" if case.candidates is None else "decoded") / "model.onnx")
+            check_torch(Path(folder) / ("raw" if case.candidates is None else "decoded") / "model.onnx", data)
 
 
 def test_every_recording_is_there(data: Path) -> None:

@@ -1,8 +1,4 @@
-"""Judges the PyTorch module written from a converted Darknet network: ONNX Runtime's numbers at batch 1 and 3.
-
-Both run the same graph in float32 with another order of summation. Up to onnx_check's `TOLERANCE` they agree; what
-differs by more must still be within the noise of float32, which the module itself shows when it runs in float64.
-"""
+"""Judges the PyTorch module written from a converted Darknet network: ONNX Runtime's numbers at batch 1 and 3."""
 
 from __future__ import annotations
 
@@ -11,9 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from tests.convert.to_torch.parity import MARGIN, compare, feeds, float64_run, onnxruntime_run, torch_run
+from tests.convert.to_torch.parity import MARGIN, compare, feeds, runtime_of, torch_run
 from tests.goldens.cases import CASE_NAMES, FOLDER
-from tests.goldens.onnx_check import TOLERANCE
 from zoo.convert.onnx_graph.fold import simplified
 from zoo.convert.onnx_graph.read import read_graph
 from zoo.convert.to_torch.module import header_of, module_from_source
@@ -24,19 +19,15 @@ from zoo.convert.to_torch.writer import write_program
 DISTINCT = sorted({(FOLDER / name / "net.cfg").read_bytes(): name for name in reversed(CASE_NAMES)}.values())
 
 
-def check_torch(path: Path) -> float:
+def check_torch(path: Path, data: Path) -> float:
     """Assert that the module written from the ONNX file `path` gives ONNX Runtime's numbers; returns the error."""
     torch.set_num_threads(1)  # the processes of a test run share the cores
-    module = module_of(path)
-    runtime, inputs, names = onnxruntime_run(path)
+    run, runtime = torch_run(module_of(path)), runtime_of(path)
     error = 0.0
     for batch in (1, 3):
-        given = feeds(inputs, batch)
-        expected, found = runtime(given), torch_run(module)(given)
-        parity = compare(names, expected, found, None)
-        if parity.error > TOLERANCE:
-            parity = compare(names, expected, found, float64_run(module)(given))
-            assert parity.in_noise <= MARGIN, f"{path}, batch {batch}: {parity}"
+        given = feeds(runtime.inputs, batch, data)
+        parity = compare(runtime, given, run(given))
+        assert parity.in_noise <= MARGIN, f"{path}, batch {batch}: {parity}"
         error = max(error, parity.error)
     return error
 

@@ -1,9 +1,9 @@
-"""Parity of written modules with ONNX Runtime on whole networks, in units of what float32 itself costs.
+"""Parity of written modules with ONNX Runtime on whole networks, in units of what ONNX Runtime differs from itself.
 
-The noise is the distance of the module from itself in float64; the error that of the module from ONNX Runtime, which
-rounds as much in another order. Both are relative to an output's largest value or 1. A wrong operator differs from
-ONNX Runtime by far more than from its own float64. What comes after a suppression is matched, not subtracted: a
-difference in the last bit turns two detections round.
+The noise is the distance of ONNX Runtime with its optimisations from ONNX Runtime without: the same graph in float32,
+summed in another order. It is small for a trained network, and may be anything for one of random weights, deep enough.
+The error is the distance of the module from ONNX Runtime. Both are relative to an output's largest value or 1. What
+comes after a suppression is matched, not subtracted: a difference in the last bit turns two detections round.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import numpy as np
 import onnxruntime
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 Array = NDArray[Any]
 Run = Callable[[list[Array]], list[Array]]
 
-ROUNDOFF = 2.0**-23  # no output is computed in fewer steps than one
+ROUNDOFF = 2.0**-23  # the least noise: two numbers beside each other
 MARGIN = 10.0  # as for every runtime: see zoo.verify.noise
+PICTURES = ("dog", "eagle", "giraffe")
 SAME_BOX, SAME_SCORE, SAME_MASK = 1e-3, 1e-3, 1e-2  # relative sides, score, each element of a mask
 
 
@@ -45,53 +47,75 @@ class Parity:
         return Parity(worse.error, worse.noise, matched, detections)
 
 
-def onnxruntime_run(path: Path) -> tuple[Run, list[Any], list[str]]:
-    """A function that runs the ONNX file, its inputs, and the names of its outputs."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = 1, 3
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    inputs = session.get_inputs()
-    names = [value.name for value in inputs]
-    run: Run = lambda arrays: list(session.run(None, dict(zip(names, arrays, strict=True))))  # noqa: E731
-    return run, inputs, [value.name for value in session.get_outputs()]
+@dataclass(frozen=True)
+class Runtime:
+    """ONNX Runtime on one file: `run` as everybody runs it, `plain` without optimisations."""
+
+    run: Run
+    plain: Run
+    inputs: list[Any]
+    names: list[str]
 
 
-def torch_run(module: torch.nn.Module, kind: torch.dtype = torch.float32) -> Run:
+def runtime_of(path: Path) -> Runtime:
+    sessions = []
+    for level in (
+        onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL,
+        onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    ):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.log_severity_level = 1, 3
+        options.graph_optimization_level = level
+        sessions.append(onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"]))
+    inputs, outputs = sessions[0].get_inputs(), sessions[0].get_outputs()
+    run, plain = (_running(session, [value.name for value in inputs]) for session in sessions)
+    return Runtime(run, plain, inputs, [value.name for value in outputs])
+
+
+def _running(session: Any, names: list[str]) -> Run:
+    return lambda arrays: list(session.run(None, dict(zip(names, arrays, strict=True))))
+
+
+def torch_run(module: torch.nn.Module) -> Run:
     def run(arrays: list[Array]) -> list[Array]:
-        tensors = [torch.from_numpy(array) for array in arrays]
-        tensors = [tensor.to(kind) if tensor.is_floating_point() else tensor for tensor in tensors]
         with torch.inference_mode():
-            return [output.numpy() for output in module(*tensors)]
+            return [output.numpy() for output in module(*map(torch.from_numpy, arrays))]
 
     return run
 
 
-def float64_run(module: torch.nn.Module) -> Run:
-    """The module's own exact answer. It is left in float64."""
-    return torch_run(module.double(), torch.float64)
-
-
-def feeds(inputs: list[Any], batch: int, sizes: tuple[int, ...] = (120, 160)) -> list[Array]:
-    """Noise in 0..1 for each input, pixels for bytes. Open sizes are the batch, then `sizes`."""
+def feeds(inputs: list[Any], batch: int, data: Path) -> list[Array]:
+    """Pictures for inputs of three channels, noise for others. Open sizes are the batch, then 120 × 160."""
     arrays: list[Array] = []
     for value in inputs:
-        rest = iter(sizes)
+        rest = iter((120, 160))
         shape = [
             size if isinstance(size, int) else batch if axis == 0 else next(rest)
             for axis, size in enumerate(value.shape)
         ]
-        numbers = np.random.default_rng(0).random(shape, np.float32)
-        arrays.append((numbers * 255).astype(np.uint8) if value.type == "tensor(uint8)" else numbers)
+        if value.type == "tensor(uint8)":
+            arrays.append(_pictures(shape[0], shape[1], shape[2], data))
+        elif len(shape) == 4 and shape[1] == 3:
+            pixels = _pictures(shape[0], shape[2], shape[3], data).transpose(0, 3, 1, 2)
+            arrays.append(np.ascontiguousarray(pixels.astype(np.float32) / 255))
+        else:
+            arrays.append(np.random.default_rng(0).random(shape, np.float32))
     return arrays
 
 
-def compare(names: list[str], expected: list[Array], found: list[Array], exact: list[Array] | None) -> Parity:
-    """Judge the outputs `names`; without `exact`, those of the module in float64, the noise is `ROUNDOFF`."""
+def _pictures(count: int, height: int, width: int, data: Path) -> Array:
+    files = [data / "models" / "images" / f"{PICTURES[number % len(PICTURES)]}.jpg" for number in range(count)]
+    return np.stack([np.asarray(Image.open(file).convert("RGB").resize((width, height))) for file in files])
+
+
+def compare(runtime: Runtime, given: list[Array], found: list[Array], two_stage: bool = False) -> Parity:
+    """Judge what a module found on the inputs `given`. With `two_stage` every output comes after a suppression."""
+    names, expected, plain = runtime.names, runtime.run(given), runtime.plain(given)
     parity = Parity()
-    for name, a, b, c in zip(names, expected, found, exact or found, strict=True):
-        if not is_detection(name):
+    for name, a, b, c in zip(names, expected, found, plain, strict=True):
+        if not is_detection(name) and not two_stage:
             assert a.shape == b.shape, f"{name}: {b.shape} for {a.shape}"
-            parity = parity.worst(Parity(distance(a, b), max(distance(b, c), ROUNDOFF)))
+            parity = parity.worst(Parity(distance(a, b), max(distance(a, c), ROUNDOFF)))
     both = [_rows(dict(zip(names, arrays, strict=True))) for arrays in (expected, found)]
     for wanted, got in zip(*both, strict=True):
         parity = parity.worst(Parity(0.0, ROUNDOFF, _matched(wanted, got), len(wanted)))

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import zoo.cli.main as entry
 from tests.conftest import ROOT
 from tests.convert.to_torch.graphs import detector, model, node, noise, run_onnxruntime
 from zoo.base.artifact import Artifact, FileRecord, TensorSpec, read_artifact
@@ -116,6 +117,19 @@ def test_the_source_needs_no_formatter_and_no_type_checker(artifact: Artifact) -
             text=True,
         )
         assert ran.returncode == 0, ran.stdout
+
+
+@pytest.mark.parametrize(("asked", "files"), [(["--no-pt2"], 2), (["--pt2-size", "32", "64"], 3)])
+def test_the_command_line(
+    asked: list[str], files: int, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["zoo", "convert", str(source), "--to", "torch", "--out", str(tmp_path), *asked])
+    with pytest.raises(SystemExit) as stop:
+        entry.main()
+    assert not stop.value.code
+    made = read_artifact(tmp_path)
+    assert len(made.files) == files
+    assert made.options == {"export": files == 3, "size": [480, 640] if files == 2 else [32, 64]}
 
 
 def test_a_parent_manifest_carries_over(source: Path, tmp_path: Path) -> None:
