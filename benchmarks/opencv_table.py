@@ -219,7 +219,7 @@ def _cells(row: Row | None) -> str:
     if not row.loads:
         return f"**no**: {row.reason.split(chr(10))[0][:120]} | |"
     tensors = "in any order" if row.tensors is None else f"{row.tensors:.1e}"
-    detections = "–" if row.recorded is None else f"{row.found}/{row.recorded}"
+    detections = "–" if not row.recorded else f"{row.found}/{row.recorded}"
     return f"{tensors} | {detections} | {row.milliseconds}"
 
 
