@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
 from zoo.base.artifact import Artifact, FileRecord, TensorSpec
 from zoo.base.errors import ConversionError, UsageError
 from zoo.base.files import atomic_folder
@@ -108,9 +110,12 @@ def _frozen(source: Source) -> Network:
     """The graph's placeholders are the inputs, what the Object Detection API calls its results the outputs."""
     from zoo.convert.from_tensorflow.load import load
 
+    try:
+        definition = tf.compat.v1.GraphDef.FromString(source.path.read_bytes())
+        whole = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
+    except (ValueError, DecodeError, OSError, tf.errors.OpError) as error:
+        raise _unreadable(source, error) from error
     loaded = load(source, "")
-    definition = tf.compat.v1.GraphDef.FromString(source.path.read_bytes())
-    whole = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
     inputs = {key: whole.graph.get_tensor_by_name(reference) for key, reference in loaded.inputs.items()}
     names = signature_names(list(loaded.outputs))
     results = {
@@ -132,16 +137,20 @@ def _spec(tensor: tf.Tensor) -> tf.TensorSpec:
     return tf.TensorSpec(tensor.shape, tensor.dtype)
 
 
+def _unreadable(source: Source, error: Exception) -> ConversionError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+    return ConversionError(
+        f"{source.path} cannot be loaded by TensorFlow: {reason}",
+        hint="fetch or export it again, and compare its size and hash with the original",
+    )
+
+
 def _saved(source: Source, signature: str) -> Network:
     """A SavedModel of TensorFlow 1 or 2, with its variables."""
     try:
         model = tf.saved_model.load(str(source.path))
     except (ValueError, OSError, tf.errors.OpError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-        raise ConversionError(
-            f"{source.path} cannot be loaded by TensorFlow: {reason}",
-            hint="fetch or export it again, and compare its size and hash with the original",
-        ) from error
+        raise _unreadable(source, error) from error
     if signature not in model.signatures:
         known = ", ".join(sorted(model.signatures)) or "none"
         raise ConversionError(f"{source.path} has no signature {signature!r}", hint=f"it has: {known}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from zoo.base.artifact import read_artifact
+from zoo.base.artifact import Artifact, read_artifact
 from zoo.base.errors import ConversionError, UsageError
 from zoo.convert.to_tensorflow import ReexportOptions, tensorflow_to_tensorflow
 from zoo.convert.to_tensorflow.backend import quietly, tf
@@ -102,16 +104,96 @@ def test_bad_sources_leave_nothing_behind(for_one_picture: Path, tmp_path: Path)
     assert not out.exists()
 
 
-def test_a_zoo_ssd_agrees_with_the_recorded_run(data: Path, tmp_path: Path) -> None:
-    """TensorFlow ran the same graph on another machine: what differs is its order of summing float32."""
-    with tarfile.open(data / "models" / "tf" / "s_ssd_mobilenet_v1.tar.xz") as archive:
-        archive.extractall(tmp_path / "source", filter="data")
-    artifact = tensorflow_to_tensorflow(tmp_path / "source", tmp_path / "out")
-    assert artifact.detector["first_class"] == 1
+def cut_short(path: Path) -> Path:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    return path
+
+
+def a_page(path: Path) -> Path:
+    path.write_bytes(b"<!DOCTYPE html><html>not found</html>")
+    return path
+
+
+def empty(path: Path) -> Path:
+    path.write_bytes(b"")
+    return path
+
+
+def of_an_unknown_operator(path: Path) -> Path:
+    definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    next(node for node in definition.node if node.op == "Mean").op = "Meen"
+    path.write_bytes(definition.SerializeToString())
+    return path
+
+
+def of_a_missing_node(path: Path) -> Path:
+    definition = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+    definition.node.remove(next(node for node in definition.node if node.op == "Mean"))
+    path.write_bytes(definition.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("spoiled", [cut_short, a_page, empty, of_an_unknown_operator, of_a_missing_node])
+def test_a_bad_frozen_graph_is_a_conversion_error(
+    spoiled: Callable[[Path], Path], frozen: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConversionError, match=re.escape(str(tmp_path))):
+        tensorflow_to_tensorflow(spoiled(frozen), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("missing", ["variables.index", "variables.data-00000-of-00001"])
+def test_a_saved_model_without_its_variables_is_a_conversion_error(
+    missing: str, for_one_picture: Path, tmp_path: Path
+) -> None:
+    (for_one_picture / "variables" / missing).unlink()
+    with pytest.raises(ConversionError, match=re.escape(str(for_one_picture))):
+        tensorflow_to_tensorflow(for_one_picture, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def extracted(name: str, data: Path, folder: Path) -> Path:
+    with tarfile.open(data / "models" / "tf" / f"{name}.tar.xz") as archive:
+        archive.extractall(folder / "source", filter="data")
+    return folder / "source"
+
+
+def of_the_new_one(artifact: Artifact, images: np.ndarray) -> dict[str, np.ndarray]:
     signature = tf.saved_model.load(str(artifact.model.parent)).signatures["serving_default"]
-    golden = np.load(next((tmp_path / "source").rglob("golden.npz")))
-    found = signature(image_tensor=tf.constant(golden["in_a"]))
-    for name in ("raw_detection_boxes", "raw_detection_scores", "detection_scores", "num_detections"):
-        recorded = golden[f"out_a_{name}"]
-        assert found[name].shape == recorded.shape
-        assert np.abs(found[name] - recorded).max() < 5e-4 * np.abs(recorded).max()
+    found = signature(**{artifact.inputs[0].name: tf.constant(images)})
+    return {name: tensor.numpy() for name, tensor in found.items()}
+
+
+@pytest.mark.parametrize("name", ["s_ssd_mobilenet_v1", "s_faster_rcnn_inception_v2"])
+def test_a_zoo_frozen_graph_gives_what_a_session_of_tensorflow_1_gives(name: str, data: Path, tmp_path: Path) -> None:
+    """Bit by bit but for the order of summing: the graph is the same."""
+    source = extracted(name, data, tmp_path)
+    artifact = tensorflow_to_tensorflow(source, tmp_path / "out")
+    assert artifact.detector["first_class"] == 1
+    images = np.load(next(source.rglob("golden.npz")))["in_a"]
+    found = of_the_new_one(artifact, images)
+    graph = tf.Graph()
+    with graph.as_default():
+        content = next(source.rglob("frozen_inference_graph.pb")).read_bytes()
+        tf.graph_util.import_graph_def(tf.compat.v1.GraphDef.FromString(content), name="")
+    with tf.compat.v1.Session(graph=graph) as session:
+        expected = session.run({key: f"{key}:0" for key in found}, {"image_tensor:0": images})
+    assert {"detection_boxes", "detection_scores", "detection_classes", "num_detections"} <= set(found)
+    for key, array in expected.items():
+        assert np.abs(found[key] - array).max() <= 1e-5 * np.abs(array).max(), key
+
+
+def test_a_zoo_saved_model_answers_for_every_picture_of_a_batch(data: Path, tmp_path: Path) -> None:
+    """As the original answers for each alone."""
+    source = extracted("s_tf2_ssd_mobilenet_v2_fpnlite", data, tmp_path)
+    artifact = tensorflow_to_tensorflow(source, tmp_path / "out", ReexportOptions(batch=2))
+    assert artifact.inputs[0].shape == (2, "height", "width", 3)
+    images = np.load(next(source.rglob("golden.npz")))["in_c"]
+    found = of_the_new_one(artifact, images)
+    original = tf.saved_model.load(str(next(source.rglob("saved_model.pb")).parent)).signatures["serving_default"]
+    for place in range(2):
+        expected = original(tf.constant(images[place : place + 1]))
+        assert set(expected) == set(found)
+        for key, tensor in expected.items():
+            assert np.abs(found[key][place] - tensor[0]).max() <= 1e-5 * np.abs(tensor).max(), key
