@@ -97,7 +97,7 @@ def first_of_batch(model: onnx.ModelProto) -> None:
 
 
 FIRST, DEPTHWISE = f"{BACKBONE}/Conv2d_0/Conv2D", f"{BACKBONE}/Conv2d_3_depthwise/depthwise"
-POINTWISE, STRIDED = f"{BACKBONE}/Conv2d_5_pointwise/Conv2D", f"{BACKBONE}/Conv2d_4_depthwise/depthwise"
+POINTWISE = f"{BACKBONE}/Conv2d_5_pointwise/Conv2D"
 HEAD = "BoxPredictor_2/ClassPredictor/BiasAdd"
 TWICE = np.arange(100) // 2
 
@@ -110,7 +110,7 @@ MUTATIONS: dict[str, tuple[Mutation, str, str | None]] = {
     "tf: channels exchanged": (on_convolution(DEPTHWISE, 1, rolled), FLOOR, f"{BACKBONE}/Conv2d_3_depthwise"),
     "tf: bias dropped": (on_convolution(HEAD, 2, np.zeros_like), FLOOR, "BoxPredictor_2/ClassPredictor"),
     "tf: batch-norm epsilon": (on_convolution(FIRST, 1, epsilon), FLOOR, f"{BACKBONE}/Conv2d_0"),
-    "tf: SAME_LOWER for SAME_UPPER": (padding_before(STRIDED), FLOOR, f"{BACKBONE}/Conv2d_4_depthwise"),
+    "tf: SAME_LOWER for SAME_UPPER": (padding_before(FIRST), FLOOR, f"{BACKBONE}/Conv2d_0"),
     "tf: relu for relu6": (relu_for_relu6(f"{BACKBONE}/Conv2d_0/Relu6"), FLOOR, f"{BACKBONE}/Conv2d_0/Relu6"),
     "tf: resize rounds up": (on_operator("resize/floor", "Ceil"), FLOOR, ""),
     "tf: resize with half-pixel centres": (before("resize/mul", "Add", np.array(0.3, np.float32)), FLOOR, ""),

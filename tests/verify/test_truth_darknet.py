@@ -12,7 +12,9 @@ from onnx import numpy_helper
 
 from tests.goldens.cases import load_case, make_weights
 from zoo.base.artifact import Artifact, FileRecord
+from zoo.base.errors import UsageError
 from zoo.convert.from_darknet import DarknetOptions, darknet_to_onnx
+from zoo.convert.to_torch import TorchOptions, onnx_to_torch
 from zoo.verify import DarknetReference, Options, verify_artifact
 from zoo.verify.inputs import Sample, make_samples
 from zoo.verify.truth_darknet import rounded
@@ -148,6 +150,18 @@ def test_what_was_seen_is_kept_and_precisions_are_apart(small: Files, tmp_path: 
     off = [np.abs(one.noise[0]["scores"] - one.truth["scores"]).max() for one in (fine, coarse)]
     assert 100 < off[1] / off[0] < 100_000
     np.testing.assert_array_equal(fine.truth["scores"], coarse.truth["scores"])
+
+
+def test_half_precision_is_judged_by_its_own_noise(small: Files, tmp_path: Path) -> None:
+    hub = small.artifact(tmp_path / "onnx")
+    artifact = onnx_to_torch(hub.model, tmp_path / "torch", TorchOptions(export=False), parent=hub)
+    half = verify_artifact(artifact, small.reference(hub), dataclasses.replace(OPTIONS, precision="fp16"))
+    assert half.judgement.verdict == PASS, half.judgement.reason
+    whole = verify_artifact(artifact, small.reference(hub), OPTIONS)
+    off = [report.outputs[1].measurements[0].difference.max for report in (whole, half)]
+    assert off[1] > 100 * off[0]
+    with pytest.raises(UsageError, match="does not run at fp16 on cpu"):
+        verify_artifact(hub, small.reference(hub), dataclasses.replace(OPTIONS, precision="fp16"))
 
 
 def test_rounding_keeps_eleven_bits() -> None:

@@ -26,6 +26,8 @@ from zoo.verify.runtimes.protocol import (
 )
 from zoo.verify.runtimes.pt2 import refuse_code
 
+HALF = 2  # bytes
+
 
 class TorchRunner:
     """A module in eval mode on one device."""
@@ -44,7 +46,7 @@ class TorchRunner:
         torch = self._torch
         self._set_precision()
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), self._rounding():
                 results = self._module(*self._values(feeds))
         except Exception as error:  # what a module raises cannot be foreseen
             raise VerificationError(f"{self._path.name}: the run ends with: {error}") from error
@@ -53,13 +55,13 @@ class TorchRunner:
         if len(tensors) != len(names):
             raise VerificationError(f"{self._path.name}: gives {len(tensors)} outputs, its manifest has {len(names)}")
         self.device = str(tensors[0].device)
-        return {name: tensor.cpu().numpy() for name, tensor in zip(names, tensors, strict=True)}
+        return {name: _in_single(tensor).cpu().numpy() for name, tensor in zip(names, tensors, strict=True)}
 
     def tensors(self, feeds: Tensors) -> dict[str, Array]:
         """See `Runner`. Nodes are named after the operator and its number: neither form of a model keeps names."""
         found: dict[str, Array] = {}
         self._set_precision()
-        with self._torch.no_grad(), _watching(self._torch, found):
+        with self._torch.no_grad(), self._rounding(), _watching(self._torch, found):
             self._module(*self._values(feeds))
         return found
 
@@ -73,6 +75,11 @@ class TorchRunner:
 
     def close(self) -> None:
         del self._module
+
+    def _rounding(self) -> Any:
+        """For fp16 PyTorch's own mixed precision: it multiplies matrices and kernels in float16."""
+        half = self._settings.precision == "fp16"
+        return self._torch.autocast(self._device.type, dtype=self._torch.float16, enabled=half)
 
     def _values(self, feeds: Tensors) -> list[Any]:
         return [self._torch.from_numpy(feeds[spec.name]).to(self._device) for spec in self.inputs]
@@ -95,7 +102,7 @@ def _device_memory(torch: Any, device: Any) -> dict[str, int]:
 
 def load(path: Path, settings: Settings) -> TorchRunner:
     """Open a .pt2 or a model.py. See `zoo.verify.runtimes.protocol`."""
-    refuse_precision("PyTorch", settings, ("fp32", "tf32") if settings.on_gpu else ("fp32",))
+    refuse_precision("PyTorch", settings, ("fp32", "tf32", "fp16") if settings.on_gpu else ("fp32", "fp16"))
     return TorchRunner(path, settings)
 
 
@@ -108,6 +115,11 @@ def _device(torch: Any, settings: Settings) -> Any:
             hint="zoo doctor shows the driver; PyTorch must be a build with CUDA",
         )
     return torch.device("cuda", settings.index)
+
+
+def _in_single(tensor: Any) -> Any:
+    """float16 as float32: what a program would do with it next."""
+    return tensor.float() if tensor.is_floating_point() and tensor.element_size() == HALF else tensor
 
 
 def _watching(torch: Any, found: dict[str, Array]) -> Any:
