@@ -36,11 +36,11 @@ static Fit fit(const cv::Mat& picture, const cv::FileNode& input) {
     const int inner_height = letterbox ? int(picture.rows * y) : height;
     const bool corner = std::string(input["place"]) == "corner";
     const int left = corner ? 0 : (width - inner_width) / 2, top = corner ? 0 : (height - inner_height) / 2;
-    const double pad = input["pad"][0];
+    const cv::Scalar pad(input["pad"][2], input["pad"][1], input["pad"][0]);
     cv::Mat inner, square;
     cv::resize(picture, inner, {inner_width, inner_height});
     cv::copyMakeBorder(inner, square, top, height - inner_height - top, left, width - inner_width - left,
-                       cv::BORDER_CONSTANT, cv::Scalar::all(pad));
+                       cv::BORDER_CONSTANT, pad);
     return {square, double(left), double(top), double(inner_width) / picture.cols, double(inner_height) / picture.rows};
 }
 

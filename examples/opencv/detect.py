@@ -43,7 +43,7 @@ def fit(picture, source):
     free = (size[0] - inner[0], size[1] - inner[1])
     left, top = (0, 0) if source["place"] == "corner" else (free[0] // 2, free[1] // 2)
     edges = (top, free[1] - top, left, free[0] - left)
-    square = cv2.copyMakeBorder(cv2.resize(picture, inner), *edges, cv2.BORDER_CONSTANT, value=source["pad"])
+    square = cv2.copyMakeBorder(cv2.resize(picture, inner), *edges, cv2.BORDER_CONSTANT, value=source["pad"][::-1])
     return square, (left, top), (inner[0] / width, inner[1] / height)
 
 

@@ -38,13 +38,27 @@ def _as_blob(graph: Graph, value: Value, channels_last: bool) -> Graph:
 
 
 def without_idle_nodes(graph: Graph) -> Graph:
-    """Identity, and Cast to the type that a value has already, are left out."""
-    aliases = {}
-    for node in graph.nodes:
-        same = node.op == "Cast" and graph.value(node.inputs[0]).dtype == _dtype(node)
-        if node.op == "Identity" or same:
-            aliases[node.outputs[0]] = node.inputs[0]
-    return with_aliases(graph, aliases)
+    """Identity is left out, a Cast to the type that a value has already, a Slice of all of it, a Pad by nothing."""
+    idle = [node for node in graph.nodes if _is_idle(graph, node)]
+    return with_aliases(graph, {node.outputs[0]: node.inputs[0] for node in idle})
+
+
+def _is_idle(graph: Graph, node: Node) -> bool:
+    if node.op == "Cast":
+        return graph.value(node.inputs[0]).dtype == _dtype(node)
+    if node.op == "Slice":
+        steps = graph.initializers.get(node.input(4), np.ones(1, np.int64))
+        shape = graph.value(node.inputs[0]).shape
+        return (
+            shape is not None
+            and None not in shape
+            and shape == graph.value(node.outputs[0]).shape
+            and bool((steps == 1).all())
+        )
+    if node.op == "Pad":
+        pads = graph.initializers.get(node.input(1))
+        return pads is not None and not pads.any()
+    return node.op == "Identity"
 
 
 def _dtype(node: Node) -> np.dtype:
