@@ -29,7 +29,7 @@ from zoo.verify.runtimes.table import load_on, load_runner
 from zoo.verify.speed import EFFORTS
 from zoo.verify.timing import Judge, cost_of_batches, time_candidate
 from zoo.verify.truth import Reference
-from zoo.verify.verdict import FAIL, Judgement, overall
+from zoo.verify.verdict import FAIL, PASS, Judgement, overall
 
 # Operators that a GPU run may leave to the CPU: they compute shapes, not pixels.
 SHAPE_OPERATORS = frozenset(
@@ -139,7 +139,7 @@ def _judge(
         judgement = overall([*parts, ("speed", speed.judgement)])
         report = replace(report, speed=speed, scaling=scaling, judgement=judgement)
     if options.bisect or report.judgement.verdict == FAIL:
-        found = bisect(runner, reference, evidence.samples, outputs, options.allowed)
+        found = bisect(runner, reference, evidence.samples, _telling_first(outputs), options.allowed)
         report = replace(report, layers=found.layers, departure=found.departure)
     return report
 
@@ -159,13 +159,23 @@ def _judged(
 
 
 def _parts(outputs: Sequence[OutputResult], detections: DetectionResult | None) -> list[tuple[str, Judgement]]:
-    """The verdicts by name, those that say most first: numbers that stand where they stood in the reference, then the
-    detections, then the numbers of rows, which were matched as detections."""
-    names = [output.name for output in outputs]
-    in_rows = rows_among(names) if are_rows(names) else []
-    parts = {output.name: (f"output {output.name}", output.judgement) for output in outputs}
+    """The verdicts by name, those that say most first."""
+    in_rows = _in_rows(outputs)
+    parts = [(output.name in in_rows, f"output {output.name}", output.judgement) for output in _telling_first(outputs)]
     found = [("detections", detections.judgement)] if detections else []
-    return [*(parts[name] for name in names if name not in in_rows), *found, *(parts[name] for name in in_rows)]
+    apart = [(name, judgement) for rows, name, judgement in parts if not rows]
+    return [*apart, *found, *((name, judgement) for rows, name, judgement in parts if rows)]
+
+
+def _telling_first(outputs: Sequence[OutputResult]) -> list[OutputResult]:
+    """Numbers that stand where they stood in the reference before those of rows, which were matched first."""
+    in_rows = _in_rows(outputs)
+    return sorted(outputs, key=lambda output: output.name in in_rows)
+
+
+def _in_rows(outputs: Sequence[OutputResult]) -> list[str]:
+    names = [output.name for output in outputs]
+    return rows_among(names) if are_rows(names) else []
 
 
 def _speed(
@@ -185,11 +195,13 @@ def _speed(
 
 
 def _judge_timed(reference: Reference, options: Options, evidence: Evidence) -> Judge:
-    """The verdict on one sample of a timed run, by the same rules."""
+    """The verdict on one sample of a timed run, by the same rules: a failure is one. Whether the samples prove
+    anything was judged on all of them; one of them alone need not."""
 
     def judge(position: int, outputs: dict[str, Array]) -> Judgement:
         timed = replace(evidence, runs=[CandidateRun(position, evidence.runs[0].batch, outputs)])
-        return overall(_parts(*_judged(reference, options, timed)))
+        judgement = overall(_parts(*_judged(reference, options, timed)))
+        return judgement if judgement.verdict == FAIL else Judgement(PASS)
 
     return judge
 

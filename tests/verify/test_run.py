@@ -13,13 +13,15 @@ from PIL import Image
 from tests.verify import tiny
 from zoo.base.artifact import Artifact, TensorSpec
 from zoo.base.errors import UsageError
-from zoo.verify import ArtifactReference
+from zoo.verify import ArtifactReference, run
+from zoo.verify.detections import Suppression
+from zoo.verify.detector import judge_detections
 from zoo.verify.judge import judge_again
-from zoo.verify.parity import plan
+from zoo.verify.parity import Evidence, plan
 from zoo.verify.pictures import find_pictures
-from zoo.verify.result import Report
+from zoo.verify.result import DetectionResult, Report
 from zoo.verify.run import Options, verify_artifact
-from zoo.verify.verdict import FAIL, INCONCLUSIVE, PASS
+from zoo.verify.verdict import FAIL, INCONCLUSIVE, PASS, Judgement
 
 OPTIONS = Options(speed="none", threads=1)
 
@@ -53,6 +55,21 @@ def test_a_right_model_passes_with_everything_on_record(report: Report) -> None:
     assert report.speed.judgement.verdict == PASS
     assert report.detections is not None
     assert report.detections.matched > 20
+
+
+def test_a_timed_sample_need_not_prove_anything_alone(
+    artifact: Artifact, reference: tiny.TinyReference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E.g. a detector that sees nothing in noise, the sample that is timed."""
+    empty = Judgement(INCONCLUSIVE, "the reference detects nothing on any sample")
+
+    def judge(evidence: Evidence, suppression: Suppression) -> DetectionResult:
+        found = judge_detections(evidence, suppression)
+        return found if len(evidence.runs) > 1 else dataclasses.replace(found, judgement=empty)
+
+    monkeypatch.setattr(run, "judge_detections", judge)
+    report = verify_artifact(artifact, reference, dataclasses.replace(OPTIONS, speed="quick", batches=(1,)))
+    assert report.judgement.verdict == PASS
 
 
 def test_the_seed_decides_the_inputs(artifact: Artifact, reference: tiny.TinyReference, report: Report) -> None:
