@@ -93,7 +93,7 @@ def by_hand(team: Team, source: Source, target: Path, limit: int | None) -> floa
         for number, pixels in enumerate(itertools.islice(video.frames(), limit)):
             picture = look(Frame(source, number, pixels)).picture
             assert picture
-            writer = writer or VideoFile(target, video.rate, *picture.size)
+            writer = writer or VideoFile(target, video.rate)
             writer.write(np.asarray(picture))
             frames += 1
     if writer:

@@ -46,15 +46,12 @@ class Wanted:
 class Saving:
     """A context in which sights are saved. Leaving it without an error completes what is open; with one, removes it.
 
-    `names` are the formats, in the order of each sight's detections; with several, lists carry their names.
+    `artifacts` are in the order of each sight's detections; with several, lists carry the names of their formats.
     """
 
-    def __init__(
-        self, wanted: Wanted, artifacts: Sequence[Artifact], sources: Sequence[Source], rates: Mapping[Source, float]
-    ) -> None:
+    def __init__(self, wanted: Wanted, artifacts: Sequence[Artifact], sources: Sequence[Source]) -> None:
         self._wanted, self._artifacts = wanted, artifacts
         self._targets = _targets(wanted.folder, sources)
-        self._rates = rates
         self._ids = _image_ids(sources)
         self._video: tuple[Source, VideoFile] | None = None
         self._stack = ExitStack()
@@ -102,8 +99,7 @@ class Saving:
             return
         if self._video is None or self._video[0] != frame.source:
             self._finish_video()
-            size = picture.size
-            self._video = frame.source, VideoFile(target, self._rates[frame.source], *size)
+            self._video = frame.source, VideoFile(target, frame.rate)
         self._video[1].write(np.asarray(picture))
 
     def _finish_video(self) -> None:
@@ -166,8 +162,8 @@ def _targets(folder: Path, sources: Sequence[Source]) -> dict[Source, Path]:
 
 
 def _image_ids(sources: Sequence[Source]) -> dict[Source, int]:
-    """COCO's pictures are named by their ids: taken from the names where all have one; else counted from 1. A video
-    counts on with its frames, so nothing may follow it but by its announced place: it gets a range of its own."""
+    """The first id of each source. COCO's pictures are named by their ids: they count where all names have one. Else
+    pictures are counted from 1, and each video has a range of its own, in which its frames are counted."""
     named = [re.search(r"(\d+)$", source.path.stem) for source in sources]
     numbers = [int(one[1]) for one in named if one]
     if len(set(numbers)) == len(sources) and not any(source.is_video for source in sources):

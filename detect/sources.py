@@ -32,11 +32,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Frame:
-    """One picture: `pixels` uint8 [H, W, 3] RGB; `number` counts the frames of its source from 0."""
+    """One picture: `pixels` uint8 [H, W, 3] RGB; `number` counts the frames of its source from 0, of which a video has
+    `rate` a second."""
 
     source: Source
     number: int
     pixels: Pixels
+    rate: float = 0.0
 
 
 def find_sources(words: Sequence[str]) -> list[Source]:
@@ -102,4 +104,4 @@ def _frames(source: Source, limit: int | None) -> Iterator[Frame]:
         return
     with open_video(source.path, source.camera) as video:
         for number, pixels in itertools.islice(enumerate(video.frames()), limit):
-            yield Frame(source, number, pixels)
+            yield Frame(source, number, pixels, video.rate)

@@ -88,26 +88,19 @@ def open_video(path: Path, camera: int = -1) -> Iterator[Video]:
 
 
 class VideoFile:
-    """A video that is being written; it appears under its name when it is whole."""
+    """A video that is being written; it appears under its name when it is whole. The first frame gives its size."""
 
-    def __init__(self, path: Path, rate: float, width: int, height: int) -> None:
-        self._cv2 = cv2 = opencv()
-        self._path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path, rate: float) -> None:
+        self._path, self._rate = path, rate
         self._temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
-        with _quiet():
-            size = (width, height)
-            self._writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*CODEC), rate, size)
-        if not self._writer.isOpened():
-            self.discard()
-            raise MissingBackend(
-                f"{path}: OpenCV {cv2.__version__} cannot write a video of {width} × {height} there",
-                hint="check that the folder can be written; the OpenCV of PyPI brings the encoder",
-            )
+        self._writer: Any = None
 
     def write(self, pixels: Pixels) -> None:
         """One more frame, uint8 [H, W, 3] RGB."""
-        self._writer.write(self._cv2.cvtColor(np.ascontiguousarray(pixels), self._cv2.COLOR_RGB2BGR))
+        cv2 = opencv()
+        if self._writer is None:
+            self._writer = self._open(cv2, pixels.shape[1], pixels.shape[0])
+        self._writer.write(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2BGR))
 
     def finish(self) -> Path:
         """Close the file and give it its name."""
@@ -116,10 +109,22 @@ class VideoFile:
         return self._path
 
     def discard(self) -> None:
-        """Close the file and remove it."""
-        self._writer.release()
+        """Close the file and remove it, however far it has come."""
+        if self._writer is not None:
+            self._writer.release()
         with suppress(FileNotFoundError):
             self._temporary.unlink()
+
+    def _open(self, cv2: Any, width: int, height: int) -> Any:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with _quiet():
+            writer = cv2.VideoWriter(str(self._temporary), cv2.VideoWriter.fourcc(*CODEC), self._rate, (width, height))
+        if not writer.isOpened():
+            raise MissingBackend(
+                f"{self._path}: OpenCV {cv2.__version__} cannot write a video of {width} × {height} there",
+                hint="check that the folder can be written; the OpenCV of PyPI brings the encoder",
+            )
+        return writer
 
 
 def refuse_without_display() -> None:

@@ -90,9 +90,8 @@ def detect_all(
     One picture among several that cannot be read is kept in the outcome; where there is only one, it is raised.
     """
     outcome = Outcome()
-    rates = {source: _rate(source) for source in sources if source.is_video}
     refused = outcome.refused.append if len(sources) > 1 else None
-    saving = Saving(wanted, [one.artifact for one in teams[0]], sources, rates) if wanted else None
+    saving = Saving(wanted, [one.artifact for one in teams[0]], sources) if wanted else None
     frames = read_frames(sources, limit=limit, refused=refused)
     with ExitStack() as stack:
         if saving:
@@ -110,26 +109,19 @@ def detect_all(
 
 
 def announced_frames(sources: Sequence[Source], limit: int | None = None) -> int | None:
-    """How many frames the sources announce; None where one does not."""
-    total = 0
-    for source in sources:
-        count = 1 if not source.is_video else _count(source)
-        if not count:
-            return limit * len(sources) if limit else None
-        total += min(count, limit) if limit else count
-    return total
+    """How many frames the sources announce; None where one does not, as a camera or a broken file."""
+    counts = [_count(source) or limit or 0 for source in sources]
+    return sum(min(count, limit or count) for count in counts) if all(counts) else None
 
 
 def _count(source: Source) -> int:
-    if source.camera >= 0:
-        return 0
-    with open_video(source.path, source.camera) as video:
-        return video.count
-
-
-def _rate(source: Source) -> float:
-    with open_video(source.path, source.camera) as video:
-        return video.rate
+    if not source.is_video or source.camera >= 0:
+        return 0 if source.is_video else 1
+    try:
+        with open_video(source.path) as video:
+            return video.count
+    except UsageError:
+        return 0  # it is told when its turn comes
 
 
 def detect_in_picture(

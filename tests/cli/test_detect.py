@@ -172,11 +172,13 @@ def test_one_bad_picture_among_several_does_not_stop_the_others(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     truncated(tmp_path / "half.jpg")
-    assert run(monkeypatch, MODEL, "half.jpg", SAMPLE, "--out", "seen") == 2
+    (tmp_path / "zero.mp4").touch()
+    assert run(monkeypatch, MODEL, "half.jpg", "zero.mp4", SAMPLE, "--out", "seen") == 2
     out, err = capsys.readouterr()
     assert out.split() == [f"seen/{SAMPLE.stem}.png"]
     assert "cannot read the picture half.jpg" in err
-    assert "1 of the sources could not be read" in err
+    assert "zero.mp4: expected a video" in err
+    assert "2 of the sources could not be read" in err
 
 
 def test_a_picture_is_never_written_over_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
