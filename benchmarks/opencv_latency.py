@@ -2,8 +2,9 @@
 
     ZOO_OPENCV_PYTHON=.venv-opencv4/bin/python python -m benchmarks.opencv_latency --models yolov3 yolov4 --rounds 15
 
-Two processes are held open, one for each OpenCV; each round runs both once, in alternating order. `ratio` is the median
-of the rounds' ratios, new to old, with the interval that holds 95 % of 2000 resampled medians. Needs the test data
+Two processes are held open, one for each OpenCV; each round runs both once, in alternating order. A ratio is the median
+of the rounds' ratios, new to old, with the interval that holds 95 % of 2000 resampled medians: of the time that passes,
+and of processor time, which other work on the machine disturbs less. Needs the test data
 (ZOO_TEST_DATA) for cfgs and for the tool that makes weights of the real size.
 """
 
@@ -11,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.darknet_conversion import make
 from zoo.convert.from_darknet import darknet_to_onnx
@@ -25,7 +26,8 @@ from zoo.convert.to_opencv import onnx_to_opencv
 from zoo.convert.to_opencv.installations import OpenCV, at_hand, of_major
 
 RESAMPLED = 2000
-# Loads the files with the reader, then runs once for each line of its input and answers with the milliseconds.
+# Loads the files with the reader, then runs once for each line of its input and answers with the milliseconds
+# that passed, and those of the processors.
 CHILD = """\
 import sys, time, cv2, numpy as np
 reader, threads, size, *files = sys.argv[1:]
@@ -34,10 +36,10 @@ net = getattr(cv2.dnn, "readNetFrom" + reader)(*files)
 names = net.getUnconnectedOutLayersNames()
 blob = np.random.default_rng(0).random((1, 3, int(size), int(size)), np.float32)
 for line in sys.stdin:
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     net.setInput(blob)
     net.forward(names)
-    print(1000 * (time.perf_counter() - began), flush=True)
+    print(1000 * (time.perf_counter() - began), 1000 * (time.process_time() - used), flush=True)
 """
 
 
@@ -48,13 +50,13 @@ class Side:
         command = [opencv.python, "-c", CHILD, reader, str(threads), str(size), *map(str, files)]
         self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def run(self) -> float:
-        """Milliseconds of one inference."""
+    def run(self) -> tuple[float, ...]:
+        """Milliseconds of one inference: passed, and of the processors."""
         assert self._child.stdin
         assert self._child.stdout
         self._child.stdin.write("run\n")
         self._child.stdin.flush()
-        return float(self._child.stdout.readline())
+        return tuple(float(word) for word in self._child.stdout.readline().split())
 
     def close(self) -> None:
         self._child.communicate()
@@ -81,22 +83,30 @@ def measure(model: str, folder: Path, rounds: int, threads: int) -> dict[str, ob
     sides = (Side(new, "ONNX", threads, size, ours.model), Side(old, "Darknet", threads, size, cfg, weights))
     for side in sides * 2:
         side.run()
-    times: list[list[float]] = [[], []]
+    times: list[list[tuple[float, ...]]] = [[], []]
     for number in range(rounds):
         for position in (0, 1) if number % 2 else (1, 0):
             times[position].append(sides[position].run())
     for side in sides:
         side.close()
-    ratios = np.array(times[0]) / np.array(times[1])
-    medians = np.median(np.random.default_rng(0).choice(ratios, (RESAMPLED, rounds)), axis=1)
+    of_new, of_old = (np.array(side).T for side in times)  # the two clocks, each with all rounds
     return {
-        "new_ms": round(statistics.median(times[0]), 1),
-        "old_ms": round(statistics.median(times[1]), 1),
         "new": f"OpenCV {new.version}, ONNX",
         "old": f"OpenCV {old.version}, Darknet reader",
+        "threads": threads,
+        "passed": _compared(of_new[0], of_old[0]),
+        "processor": _compared(of_new[1], of_old[1]),
+    }
+
+
+def _compared(new: NDArray[np.float64], old: NDArray[np.float64]) -> dict[str, object]:
+    ratios = new / old
+    medians = np.median(np.random.default_rng(0).choice(ratios, (RESAMPLED, len(ratios))), axis=1)
+    return {
+        "new_ms": round(float(np.median(new)), 1),
+        "old_ms": round(float(np.median(old)), 1),
         "ratio": round(float(np.median(ratios)), 3),
         "interval": [round(float(value), 3) for value in np.quantile(medians, [0.025, 0.975])],
-        "threads": threads,
     }
 
 

@@ -6,7 +6,8 @@
 Each model is converted with `--to opencv`, and the file is run in each OpenCV on the recorded input. `tensors` is the
 largest difference from ONNX Runtime on the unchanged ONNX file, of the output's largest value or 1. `detections` are
 those that Darknet or TensorFlow recorded and OpenCV's outputs contain, of all recorded. `ms` is the best of `ROUNDS`
-runs on one thread: the figure that other work on the machine disturbs least. The table replaces that in the document.
+runs on one thread, in processor time, which other work on the machine disturbs least. The table replaces that in the
+document.
 """
 
 from __future__ import annotations

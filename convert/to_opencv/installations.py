@@ -44,7 +44,7 @@ class OpenCV:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a run gave: outputs by name, and milliseconds of each round."""
+    """What a run gave: outputs by name, and milliseconds of processor time of each round."""
 
     outputs: Tensors
     milliseconds: tuple[float, ...]

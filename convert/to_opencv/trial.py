@@ -2,7 +2,8 @@
 
 Any Python with OpenCV runs it, so it imports nothing of zoo. FEEDS (.npz) holds the inputs by name, "" where the reader
 knows no names; the outputs of the last of ROUNDS runs go to OUTPUTS (.npz). The last line that it prints is JSON:
-OpenCV's version and the milliseconds of each run. It ends with 3 where OpenCV refuses, with a signal where it crashes.
+OpenCV's version and the milliseconds of each run, processor time on one thread: what else the machine does does not
+count. It ends with 3 where OpenCV refuses, with a signal where it crashes.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ def main(reader: str, feeds: str, outputs: str, rounds: str, *files: str) -> Non
                 net.setInput(given[name], *([name] if name else []))
         times = []
         for _ in range(int(rounds)):
-            began = time.perf_counter()
+            began = time.process_time()
             results = net.forward(names)
-            times.append(1000 * (time.perf_counter() - began))
+            times.append(1000 * (time.process_time() - began))
     except (cv2.error, AttributeError) as error:
         print(error, file=sys.stderr)
         sys.exit(REFUSED)
