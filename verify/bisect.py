@@ -27,6 +27,7 @@ from zoo.verify.truth import Layer, Reference
 from zoo.verify.verdict import FAIL
 
 LAYOUTS = ((0, 2, 3, 1), (0, 3, 1, 2))  # NCHW as NHWC, and back
+OUTPUT = "output"  # the type of a departure that is in no layer
 FADED = 100  # a fault is not this much smaller, in units of noise, one layer further on
 ALIKE = 1e-6  # share of the largest difference by which two tensors may differ and be equally near
 
@@ -161,5 +162,5 @@ def _head(layers: Sequence[Layer], outputs: Sequence[OutputResult], before: floa
             head = heads[min(bisect_right(ends, difference.index[1]), len(heads) - 1)]
             return _departure(head, output.name, difference, times, before)
         if layers[-1].name:  # a graph: behind its layers comes only what turns them into this output
-            return Departure(len(layers), "output", 0, output.name, difference, times, before, output.name)
+            return Departure(len(layers), OUTPUT, 0, output.name, difference, times, before, output.name)
     return None

@@ -7,6 +7,7 @@ with are found by what they do.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -40,7 +41,7 @@ def on_operand(tensor: str, place: int, change: Callable[[Array], Array]) -> Mut
     return mutate
 
 
-def before(tensor: str, operator: str, operand: Array | None = None, **attributes: object) -> Mutation:
+def before(tensor: str, operator: str, operand: Array | None = None, **attributes: Any) -> Mutation:
     """Let everything that takes `tensor` take the result of one more operator on it."""
 
     def mutate(model: onnx.ModelProto) -> None:

@@ -40,7 +40,7 @@ def on_constant(name: str, change: Callable[[Array], Array]) -> Mutation:
     return lambda model: replace(model, name, change(constant(model, name)))
 
 
-def on_attribute(tensor: str, attribute: str, value: float | list[int]) -> Mutation:
+def on_attribute(tensor: str, attribute: str, value: float | str | list[int]) -> Mutation:
     """Set an attribute of the node that gives `tensor`."""
 
     def mutate(model: onnx.ModelProto) -> None:

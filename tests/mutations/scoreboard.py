@@ -28,6 +28,7 @@ from tests.mutations.kinds import Mutation, on_attribute, on_constant, one_weigh
 from tests.mutations.networks import OPTIONS, Subject
 from tests.verify import tiny
 from zoo.verify import Options, Report
+from zoo.verify.bisect import OUTPUT
 from zoo.verify.result import Departure
 from zoo.verify.truth_tensorflow import TensorFlowReference
 from zoo.verify.verdict import FAIL, PASS
@@ -92,9 +93,10 @@ class Score:
 
 
 def _place(departure: Departure | None, wanted: object) -> bool:
-    """Whether the layer is right: its index, or how the name of its node begins; None where there is none."""
+    """Whether the layer is right: its index, or how the name of its node begins; None where the fault is behind all
+    layers: then only an output can be named."""
     if departure is None or wanted is None:
-        return departure is wanted
+        return wanted is None and (departure is None or departure.type == OUTPUT)
     return departure.layer == wanted if isinstance(wanted, int) else departure.name.startswith(str(wanted))
 
 
