@@ -221,7 +221,7 @@ def _cells(row: Row | None) -> str:
         return f"**no**: {row.reason.split(chr(10))[0][:120]} | |"
     tensors = "in any order" if row.tensors is None else f"{row.tensors:.1e}"
     detections = "–" if not row.recorded else f"{row.found}/{row.recorded}"
-    return f"{tensors} | {detections} | {row.milliseconds}"
+    return f"{tensors} | {detections} | {row.milliseconds or '–'}"
 
 
 if __name__ == "__main__":
