@@ -142,11 +142,14 @@ def _dtype_source(program: Program) -> str:
 
 
 def _statements(body: list[Assign | Block], names: dict[Code, str], indent: str) -> list[str]:
-    lines = []
+    lines: list[str] = []
     for statement in body:
         if isinstance(statement, Block):
+            is_function = statement.header.startswith("def ")
+            lines += [""] if is_function and lines and lines[-1] else []
             lines += laid_out(indent + _renamed(statement.header, names))
             lines += _statements(statement.body, names, indent + "    ") or [f"{indent}    pass"]
+            lines += [""] if is_function else []
         else:
             targets = ", ".join(_renamed(target, names) for target in statement.targets)
             value = _renamed(statement.value, names)

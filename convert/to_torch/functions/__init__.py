@@ -14,6 +14,7 @@ from types import FunctionType
 from typing import Any
 
 from zoo.convert.to_torch.functions import (
+    control_flow,
     detection,
     elementwise,
     indexing,
@@ -25,7 +26,7 @@ from zoo.convert.to_torch.functions import (
     shape,
 )
 
-MODULES = (elementwise, shape, indexing, reduction, pooling, normalization, resize, detection, recurrent)
+MODULES = (elementwise, shape, indexing, reduction, pooling, normalization, resize, detection, recurrent, control_flow)
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: function
     for module in MODULES

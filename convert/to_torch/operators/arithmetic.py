@@ -83,10 +83,10 @@ def divide(use: Use) -> Code:
 @operator("Pow", since=7)
 def power(use: Use) -> Code:
     """The result has the type of the base, whatever the exponent's."""
+    exponent = parenthesised(use.operand(1))
+    result = code("{} ** {}" if exponent.startswith("(") else "{}**{}", use.tensor(0), exponent)
     if use.dtype(0) == use.dtype(1):
-        return code("{} ** {}", use.tensor(0), parenthesised(use.operand(1)))
-    exponent = use.operand(1)
-    result = code("{} ** {}", use.tensor(0), parenthesised(exponent))
+        return result
     return code("({}).to({}.dtype)", result, use.tensor(0))
 
 

@@ -1,6 +1,7 @@
 """If, Loop and Scan: ordinary Python control flow, which reads well and runs eagerly.
 
-It can be exported where the decision depends on sizes only; torch.export refuses what depends on data.
+It can be exported where the decision depends on sizes only; torch.export refuses what depends on data. A Loop that only
+carries tensors and ends when its body says so is written as two functions, which torch.while_loop can export.
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ def loop(use: Use) -> Any:
     body, program = use.graph("body"), use.writer.program
     if _runs_once(use):
         return _once(use, body)
+    if _ends_by_data(use, body):
+        return _repeated(use, body)
     carried = [_carry(use, position) for position in range(2, len(use.node.inputs))]
     collected = [use.let("collected", Code("[]")) for _ in body.outputs[1 + len(carried) :]]
     iteration = program.variable("iteration")
@@ -69,6 +72,44 @@ def _once(use: Use, body: Graph) -> Any:
     _, *outputs = use.writer.body(body)
     stacked = [call(f"{use.writer.as_tensor(held, 'item')}.unsqueeze", 0) for held in outputs[count:]]
     return (*outputs[:count], *stacked)
+
+
+def _ends_by_data(use: Use, body: Graph) -> bool:
+    """True where the body computes the condition, and nothing is collected."""
+    made = {name: node for node in body.nodes for name in node.outputs}
+    node = made.get(body.outputs[0].name)
+    is_computed = node is not None and node.op != "Identity"
+    carries_tensors = not any(isinstance(use.held(position), Items) for position in range(2, len(use.node.inputs)))
+    return is_computed and carries_tensors and len(body.outputs) == len(use.node.inputs) - 1
+
+
+def _repeated(use: Use, body: Graph) -> tuple[Code, ...]:
+    """Two nested functions, and a call that repeats the second while the first says so."""
+    program, count = use.writer.program, len(use.node.inputs) - 2
+    hints = ("iteration", "go", *(value.name for value in body.inputs[2:]))
+    parameters = tuple(program.variable(hint) for hint in hints)
+    signature = ", ".join(f"{parameter}: Tensor" for parameter in parameters)
+    unfinished, advance = program.variable("unfinished"), program.variable("advance")
+    iteration, go = parameters[:2]
+    limit = code("{} & ({} < {})", go, iteration, use.sizes(0)[0]) if use.has(0) else go
+    with program.block(Code(f"def {unfinished}({signature}) -> Tensor:")):
+        program.store((), Code(f"return {limit}"))
+    for value, parameter in zip(body.inputs, parameters, strict=True):
+        use.writer.hold(value.name, parameter)
+    with program.block(Code(f"def {advance}({signature}) -> tuple[Tensor, ...]:")):
+        outputs = [use.writer.as_tensor(held, "next") for held in use.writer.body(body)]
+        fresh = [code("{}.clone()", output) if output in parameters else output for output in outputs]
+        program.store((), Code(f"return {', '.join((f'{iteration} + 1', *fresh))}"))
+    start = call("torch.zeros", (), dtype=Code("torch.int64"), device=use.device())
+    first = use.number(1) if use.has(1) else True
+    if first is None or isinstance(first, Sym):
+        begin = code("{}.clone()", use.tensor(1))
+    else:
+        begin = call("torch.full", (), bool(first), device=use.device())
+    carried = [code("{}.clone()", use.tensor(position)) for position in range(2, 2 + count)]
+    results = tuple(program.variable(name or "unused") for name in ("", "", *use.node.outputs))
+    program.store(results, use.helper("repeat", unfinished, advance, (start, begin, *carried)))
+    return results[2:]
 
 
 def _number(variable: Code) -> Host:
