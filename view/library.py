@@ -82,8 +82,8 @@ class Library:
         for format in formats:
             if format not in RUNNABLE:
                 raise UsageError(f"unknown format {format!r}", hint=f"formats are: {', '.join(RUNNABLE)}")
-        pixels = read_picture(content)
-        with self._one_at_a_time:
+        with self._one_at_a_time:  # the decoding too: a hundred megapixels are 300 MB
+            pixels = read_picture(content)
             steps = [_look(self._detector(name, format, rule), pixels) for format in formats]
         first = steps[0]
         truth = first.detector.truth(first.raw, first.prepared, first.found)
