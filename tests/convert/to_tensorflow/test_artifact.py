@@ -30,6 +30,11 @@ layer = tf.keras.layers.TFSMLayer(folder, call_endpoint="serving_default")
 for batch in (images, images[:1]):
     for found in (loaded(tf.constant(batch))[0], signature(images=tf.constant(batch))["boxes"], layer(batch)["boxes"]):
         assert np.abs(found - expected[: len(batch)]).max() < 1e-5
+compiled = tf.function(loaded, jit_compile=True, autograph=False)
+assert np.abs(compiled(tf.constant(images))[0] - expected).max() < 1e-5
+with tf.GradientTape() as tape:
+    loss = tf.reduce_mean(loaded(tf.constant(images))[0])
+assert all(np.abs(gradient).max() > 0 for gradient in tape.gradient(loss, list(loaded.weights.values())))
 from tensorflow.python.tools import saved_model_cli
 where = ["--dir", folder, "--tag_set", "serve", "--signature_def", "serving_default"]
 for arguments in (["show", *where], ["run", *where, "--inputs", "images=" + feed, "--outdir", outdir]):
@@ -68,7 +73,7 @@ def test_the_manifest_describes_what_lies_there(artifact: Artifact, source: Path
 
 
 def test_a_fresh_process_without_zoo_gets_the_same_numbers(artifact: Artifact, tmp_path: Path) -> None:
-    """As a loaded object, its signature, a Keras layer, and by TF Serving's command line."""
+    """As a loaded object, its signature, a Keras layer, under XLA, and by TF Serving's command line; and it trains."""
     images = noise(3, 3, 16, 16)
     np.save(tmp_path / "images.npy", images.transpose(0, 2, 3, 1))
     np.save(tmp_path / "expected.npy", runtime(detector(), images)[0])
