@@ -139,7 +139,9 @@ MUTATIONS: dict[str, tuple[Mutation, str, str | None]] = {
     "tf: each detection twice": (
         after("detection_boxes", ("Gather", [TWICE]), axis=1), ERRORS, None
     ),
-    "tf: half of the detections": (after("num_detections", ("Mul", [np.array(0.5, np.float32)])), "behind the 50", None),
+    "tf: half of the detections": (
+        after("num_detections", ("Mul", [np.array(0.5, np.float32)])), "behind the 50", None
+    ),
     "tf: more detections than rows": (after("num_detections", ("Mul", [np.array(3, np.float32)])), "of 100 rows", None),
     "tf: overlap of the suppression": (on_operand("nms/selected", 3, constant(0.8)), "", None),
     "tf: NaN in a weight": (on_convolution(FIRST, 1, constant(np.nan)), "NaN", f"{BACKBONE}/Conv2d_0"),
