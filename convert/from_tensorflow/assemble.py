@@ -33,7 +33,7 @@ def assemble(
     builder = GraphBuilder(name)
     graph = translated.model.graph
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    renamed = {key: _stored(builder, key, array) for key, array in arrays.items()}
+    renamed = _weights(builder, graph, arrays)
     renamed |= {ref: spec.name for ref, spec in inputs.items()}
     for suppression in suppressions:
         results = _suppress(builder, suppression)
@@ -78,6 +78,17 @@ def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     small = [tensor for tensor in graph.initializer if tensor.name not in large]
     outline = helper.make_graph(graph.node, graph.name, [*graph.input, *infos], graph.output, small)
     return helper.make_model(outline, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
+def _weights(builder: GraphBuilder, graph: onnx.GraphProto, arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """What the constants are called, in the order and by the names of the nodes that take them: tf2onnx gives constants
+    another order and other numbers each time."""
+    renamed: dict[str, str] = {}
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            if name in arrays and name not in renamed:
+                renamed[name] = _stored(builder, f"{node.name}/constant{position}", arrays[name])
+    return renamed | {key: _stored(builder, key, array) for key, array in arrays.items() if key not in renamed}
 
 
 def _stored(builder: GraphBuilder, name: str, array: np.ndarray) -> str:

@@ -55,7 +55,7 @@ def reshape(context: Context, node: Node, values: list[Value]) -> list[Value]:
         return [Value(tensor)]
     target = _target(value, shape.tensor)
     if target[0:1] == [1] and value.rows == 1:
-        return [folded(reshaped(value.tensor, [_rest(target[1:]), *target[1:]]), value.images, 1)]
+        return [folded(reshaped(value.tensor, [_rest(target[1:], value.images), *target[1:]]), value.images, 1)]
     value = as_stacked(value, value.images)
     return [stacked(reshaped(value.tensor, [_rest(target, value.images), *target]), value.images)]
 
