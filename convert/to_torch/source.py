@@ -105,8 +105,8 @@ def _class(program: Program, names: dict[Code, str], header: Header) -> list[str
     count = len(program.outputs)
     kind = f"tuple[{', '.join(['Tensor'] * count)}]" if count <= 4 else "tuple[Tensor, ...]"
     lines += ["", *laid_out(f"    def forward(self{annotated}) -> {kind}:")]
-    lines += _preamble(program, inputs)
-    lines += _statements(program.statements, names, "        ")
+    preamble = _preamble(program, inputs)
+    lines += preamble + _statements(program.statements, names, "        ", is_first=not preamble)
     outputs = ", ".join(_renamed(output, names) for output in program.outputs)
     return [*lines, *laid_out(f"        return ({outputs},)" if count == 1 else f"        return {outputs}")]
 
@@ -141,12 +141,13 @@ def _dtype_source(program: Program) -> str:
     return "torch.float32"
 
 
-def _statements(body: list[Assign | Block], names: dict[Code, str], indent: str) -> list[str]:
+def _statements(body: list[Assign | Block], names: dict[Code, str], indent: str, is_first: bool = True) -> list[str]:
+    """The lines of `body`; `is_first` where nothing stands before them."""
     lines: list[str] = []
     for statement in body:
         if isinstance(statement, Block):
             is_function = statement.header.startswith("def ")
-            lines += [""] if is_function and lines and lines[-1] else []
+            lines += [""] if is_function and (lines[-1] if lines else not is_first) else []
             lines += laid_out(indent + _renamed(statement.header, names))
             lines += _statements(statement.body, names, indent + "    ") or [f"{indent}    pass"]
             lines += [""] if is_function else []

@@ -91,7 +91,7 @@ def _repeated(use: Use, body: Graph) -> tuple[Code, ...]:
     signature = ", ".join(f"{parameter}: Tensor" for parameter in parameters)
     unfinished, advance = program.variable("unfinished"), program.variable("advance")
     iteration, go = parameters[:2]
-    limit = code("{} & ({} < {})", go, iteration, use.sizes(0)[0]) if use.has(0) else go
+    limit = code("{} & ({} < {})", go, iteration, use.sizes(0)[0]) if use.has(0) else code("{}.clone()", go)
     with program.block(Code(f"def {unfinished}({signature}) -> Tensor:")):
         program.store((), Code(f"return {limit}"))
     for value, parameter in zip(body.inputs, parameters, strict=True):

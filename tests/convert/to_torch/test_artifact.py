@@ -155,39 +155,47 @@ def test_a_parent_manifest_carries_over(source: Path, tmp_path: Path) -> None:
     assert "Made from toy.cfg, sha256 " + "0" * 64 in text
 
 
-def test_control_flow_that_depends_on_data_has_no_pt2_but_a_module(tmp_path: Path) -> None:
-    """A Loop whose result grows with what it finds: torch.export refuses it, model.py runs it."""
+def doubling(collects: bool) -> onnx.ModelProto:
+    """x, doubled until its largest element is 100 or more; `collects` gives what it was on the way too."""
+    info = onnx.helper.make_tensor_value_info
+    outputs = [info("more", onnx.TensorProto.BOOL, []), info("next", onnx.TensorProto.FLOAT, ["n"])]
     body = onnx.helper.make_graph(
-        [node("Add", ["held", "one"], ["next"]), node("Less", ["next", "most"], ["more"])],
+        [
+            node("Add", ["held", "held"], ["next"]),
+            node("ReduceMax", ["next"], ["most"], keepdims=0),
+            node("Less", ["most", "hundred"], ["more"]),
+        ],
         "body",
         [
-            onnx.helper.make_tensor_value_info("step", onnx.TensorProto.INT64, []),
-            onnx.helper.make_tensor_value_info("go", onnx.TensorProto.BOOL, []),
-            onnx.helper.make_tensor_value_info("held", onnx.TensorProto.FLOAT, []),
+            info("step", onnx.TensorProto.INT64, []),
+            info("go", onnx.TensorProto.BOOL, []),
+            info("held", onnx.TensorProto.FLOAT, ["n"]),
         ],
-        [
-            onnx.helper.make_tensor_value_info("more", onnx.TensorProto.BOOL, []),
-            onnx.helper.make_tensor_value_info("next", onnx.TensorProto.FLOAT, []),
-            onnx.helper.make_tensor_value_info("next", onnx.TensorProto.FLOAT, []),
-        ],
+        [*outputs, outputs[1]] if collects else outputs,
     )
-    proto = model(
-        [node("Loop", ["", "true", "x"], ["last", "y"], "grow", body=body)],
-        {"x": []},
-        ["y"],
-        true=np.array(True),
-        one=np.array(1, np.float32),
-        most=np.array(5, np.float32),
-    )
+    results = ["last", "y"] if collects else ["y"]
+    constants = {"true": np.array(True), "hundred": np.array(100, np.float32)}
+    return model([node("Loop", ["", "true", "x"], results, "grow", body=body)], {"x": ["n"]}, ["y"], 17, constants)
+
+
+@pytest.mark.parametrize("collects", [False, True])
+def test_a_loop_that_ends_by_data(collects: bool, tmp_path: Path) -> None:
+    """What only carries tensors is exported. What collects is refused by torch.export, and model.py remains."""
+    proto = doubling(collects)
     onnx.save(proto, tmp_path / "loop.onnx")
     made = onnx_to_torch(tmp_path / "loop.onnx", tmp_path / "out")
-    assert made.model.name == "model.py"
-    (note,) = made.notes
-    assert note.startswith("no model.pt2: torch.export cannot express this model")
-    assert not (tmp_path / "out" / "model.pt2").exists()
-    start = np.array(2, np.float32)
-    (found,) = loaded(made)(torch.from_numpy(start))
-    np.testing.assert_array_equal(found.numpy(), run_onnxruntime(proto, start)[0])
+    modules = [loaded(made)]
+    if collects:
+        (note,) = made.notes
+        assert note.startswith("no model.pt2: torch.export cannot express this model")
+        assert made.model.name == "model.py"
+        assert not (tmp_path / "out" / "model.pt2").exists()
+    else:
+        modules.append(torch.export.load(made.model).module())
+    for x in (np.array([1, 3], np.float32), np.array([70, 1, 2], np.float32)):
+        for module in modules:
+            (found,) = module(torch.from_numpy(x))
+            np.testing.assert_array_equal(found.numpy(), run_onnxruntime(proto, x)[0])
 
 
 def test_fine_tuning(artifact: Artifact, tmp_path: Path) -> None:
