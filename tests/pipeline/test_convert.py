@@ -11,9 +11,10 @@ from zoo.base.artifact import read_artifact
 from zoo.base.errors import ConversionError, UsageError
 from zoo.catalog import Store
 from zoo.convert.from_darknet import DarknetOptions
+from zoo.convert.from_tensorflow import TensorFlowSourceOptions
 from zoo.pipeline.convert import convert
-from zoo.pipeline.formats import Options
-from zoo.pipeline.source import darknet_source, onnx_source
+from zoo.pipeline.formats import Options, is_direct
+from zoo.pipeline.source import Source, darknet_source, onnx_source
 
 CFG = """[net]
 width=32
@@ -130,3 +131,18 @@ def test_labels_that_are_no_text_are_refused(network: tuple[Path, Path], tmp_pat
     (tmp_path / "names").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="names is no list of labels"):
         darknet_source(*network, names=tmp_path / "names")
+
+
+@pytest.mark.parametrize(
+    ("family", "target", "options", "direct"),
+    [
+        ("tensorflow", "tf", Options(), True),
+        ("tensorflow", "tf", Options(tensorflow=TensorFlowSourceOptions(batch=2, width=64)), True),
+        ("tensorflow", "tf", Options(tensorflow=TensorFlowSourceOptions(post="raw")), False),
+        ("tensorflow", "tf", Options(writers={"tf": {"tflite": True}}), False),
+        ("tensorflow", "torch", Options(), False),
+        ("darknet", "tf", Options(), False),
+    ],
+)
+def test_tensorflow_to_tensorflow_needs_no_onnx(family: str, target: str, options: Options, direct: bool) -> None:
+    assert is_direct(Source("name", family, {}), target, options) == direct

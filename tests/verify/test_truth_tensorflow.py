@@ -14,10 +14,7 @@ from onnx import numpy_helper
 
 from zoo.base.artifact import Artifact, FileRecord
 from zoo.base.errors import UsageError
-from zoo.catalog import Store
 from zoo.convert.from_tensorflow import tensorflow_to_onnx
-from zoo.pipeline.convert import convert
-from zoo.pipeline.source import tensorflow_source
 from zoo.verify import Options, TensorFlowReference, verify_artifact
 from zoo.verify.truth_tensorflow import network_nodes
 from zoo.verify.verdict import FAIL, PASS
@@ -74,17 +71,6 @@ def test_one_changed_weight_is_found_at_its_node(
     assert f"node {NODE}" in report.departure.where
     assert report.departure.before < 10
     assert report.layers
-
-
-def test_tensorflow_to_tensorflow_does_not_go_through_onnx(
-    model: Path, artifact: Artifact, reference: TensorFlowReference, tmp_path: Path
-) -> None:
-    store = Store(tmp_path)
-    (written,) = convert(tensorflow_source(model), ("tf",), store=store)
-    assert "not through ONNX" in written.notes[0]
-    assert not list(tmp_path.rglob("*.onnx"))
-    report = verify_artifact(written, reference, OPTIONS)
-    assert report.judgement.verdict == PASS, report.judgement.reason
 
 
 def test_other_inputs_than_tensorflows_are_refused(model: Path) -> None:

@@ -15,8 +15,8 @@ from typing import Any
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import MissingBackend, VerificationError
 from zoo.base.optional import require
-from zoo.verify.runtimes.onnx_file import expose
 from zoo.verify.runtimes.memory import gpu_memory
+from zoo.verify.runtimes.onnx_file import expose
 from zoo.verify.runtimes.protocol import (
     Array,
     Bound,
