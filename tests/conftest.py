@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.verify.browser import find_browser
+
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("ZOO_TEST_DATA") or ROOT.parent / "shared").resolve()
 OPENCV4 = Path(os.environ.get("ZOO_OPENCV_PYTHON") or ROOT / ".venv-opencv4" / "bin" / "python")
@@ -37,6 +39,13 @@ def opencv4(monkeypatch: pytest.MonkeyPatch) -> str:
     return str(OPENCV4)
 
 
+@pytest.fixture(scope="session")
+def browser() -> str:
+    """The program of a real browser; skips where there is none. It is a system's package, which no index has."""
+    found = find_browser()
+    return found or pytest.skip("no Chromium here (apt-get install chromium)")
+
+
 @pytest.fixture(autouse=True)
 def _own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's store or catalog."""
@@ -52,3 +61,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not OPENCV4.is_file():
         terminalreporter.section("OPENCV 4 MISSING", sep="!", red=True, bold=True)
         terminalreporter.line(f"{OPENCV4} is not there: every test in OpenCV 4 was skipped.")
+    if not find_browser():
+        terminalreporter.section("NO BROWSER", sep="!", red=True, bold=True)
+        terminalreporter.line("There is no Chromium: what a person sees of the pages was not tested.")

@@ -13,14 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import IN_CI
-from tests.verify.browser import Page, browser_page, find_browser
+from tests.verify.browser import Page, browser_page
 from zoo.catalog import Store, load_catalog
 from zoo.shapes import SAMPLE
 from zoo.view.library import Library
 from zoo.view.server import ViewServer
 
-MISSING = "no chromium: the page of zoo view was not looked at (Debian: apt-get install chromium)"
 SECONDS = 60  # that something may take: the machine may be busy
 DROP = """(async () => {
   const content = await (await fetch(%r)).blob(), transfer = new DataTransfer();
@@ -45,11 +43,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewServer]:
 
 
 @pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    found = find_browser()
-    if not found and IN_CI:
-        pytest.fail(MISSING)
-    with browser_page(found or pytest.skip(MISSING), tmp_path_factory.mktemp("profile")) as page:
+def tab(browser: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    with browser_page(browser, tmp_path_factory.mktemp("profile")) as page:
         yield page
 
 

@@ -10,17 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import IN_CI
 from tests.mutations.kinds import MUTATIONS
 from tests.verify import tiny
-from tests.verify.browser import Page, browser_page, find_browser
+from tests.verify.browser import Page, browser_page
 from zoo.verify.reports.as_html import to_html, write_html
 from zoo.verify.reports.html_text import VOID
 from zoo.verify.result import BatchCost, Compared, Gate, Interval, LayerResult, Report
 from zoo.verify.run import Options, verify_artifact
 
 HOSTILE = '</style><script>alert(1)</script><img src=x onerror=alert(2)>" onload="\x00\u202e'
-MISSING = "no chromium: the HTML report was not looked at (Debian: apt-get install chromium)"
 TAB, ENTER, SPACE = ("Tab", 9), ("Enter", 13, "\r"), (" ", 32, " ")
 
 
@@ -44,18 +42,10 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> list[Report]:
 
 
 @pytest.fixture(scope="module")
-def page(reports: list[Report], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def page(browser: str, reports: list[Report], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     """A browser with one tab."""
-    with browser_page(program(), tmp_path_factory.mktemp("profile")) as page:
+    with browser_page(browser, tmp_path_factory.mktemp("profile")) as page:
         yield page
-
-
-def program() -> str:
-    """The browser; without one the tests skip, or in CI fail."""
-    found = find_browser()
-    if not found and IN_CI:
-        pytest.fail(MISSING)
-    return found or pytest.skip(MISSING)
 
 
 @pytest.fixture(scope="module")
