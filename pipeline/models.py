@@ -17,8 +17,9 @@ from zoo.pipeline.convert import TF, TFLITE, convert_to_run
 from zoo.pipeline.formats import FORMATS, HUB
 from zoo.pipeline.source import Source, catalog_source, darknet_source, onnx_source, read_labels, tensorflow_source
 from zoo.pipeline.verify import read_model
+from zoo.verify.runtimes.table import RUNTIMES
 
-RUNNABLE = (*FORMATS, TFLITE)
+RUNNABLE = tuple(format for format in (*FORMATS, TFLITE) if format in RUNTIMES)
 
 
 def find_models(
