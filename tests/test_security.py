@@ -39,7 +39,7 @@ def forbidden(node: ast.AST) -> Iterator[str]:
                 yield called
             for keyword in keywords:
                 if isinstance(keyword.value, ast.Constant) and (keyword.arg, keyword.value.value) in FORBIDDEN_KEYWORDS:
-                    yield f"{called}({keyword.arg}={keyword.value.value})"
+                    yield f"{called}({ast.unparse(keyword)})"
 
 
 @pytest.mark.parametrize("room", MAY_IMPORT)

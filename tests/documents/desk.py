@@ -27,11 +27,12 @@ from zoo.shapes import CFG, NAMES, SAMPLE, WEIGHTS
 SHIPPED: Mapping[str, Path] = {"cfg": CFG, "weights": WEIGHTS, "names": NAMES}
 # What documents call a user's own files → which of the shipped detector's it is.
 OWN = {
-    **{f"{name}.{role}": SHIPPED[role] for name in ("my", "mine", "our") for role in SHIPPED},
+    **{f"{name}.{role}": SHIPPED[role] for name in ("my", "mine", "our", "detector") for role in SHIPPED},
     "pictures/one.png": SAMPLE,
+    "my-pictures/one.png": SAMPLE,
     "picture.png": SAMPLE,
 }
-ONNX = ("mine.onnx", "new.onnx", "old.onnx", "model.onnx")
+ONNX = ("my.onnx", "mine.onnx", "new.onnx", "old.onnx", "model.onnx")
 TF_1 = "ssd_mobilenet_v1_coco_2018_01_28"  # a small export of the same structure lies in a folder of this name
 OUTSIDE = ("/mnt/models", "/media/usb/sources")
 
@@ -45,11 +46,11 @@ def lay(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for place in OUTSIDE:
         for path in SHIPPED.values():
             put(path, folder / place.lstrip("/") / path.name)
-    monkeypatch.setenv("ZOO_CATALOG", str(stand_ins(folder / "stand-ins.yaml")))
     (artifact,) = convert_model("shapes-tiny")
     for name in ONNX:
         put(artifact.model, folder / name)
     convert_model("shapes-tiny", ["torch"], out=folder / "old")
+    convert_model("shapes-tiny", out=folder / "models" / "detector")
     with tarfile.open(data / "models" / "tf" / "s_ssd_mobilenet_v1.tar.xz") as archive:
         archive.extractall(folder / TF_1, filter="data")
     put(folder / TF_1 / "frozen_inference_graph.pb", folder / "frozen_inference_graph.pb")
@@ -60,10 +61,10 @@ def put(source: Path, path: Path) -> None:
     shutil.copyfile(source, path)
 
 
-def stand_ins(path: Path) -> Path:
-    """A catalog in which every Darknet model is the shipped detector."""
-    catalog = load_catalog()
-    names = [name for name, card in catalog.items() if card.family == "darknet" and name != "shapes-tiny"]
+def stand_ins(text: str, path: Path) -> Path:
+    """A catalog in which the Darknet models that a document names, or all where it fetches all, are the shipped one."""
+    darknet = [name for name, card in load_catalog().items() if card.family == "darknet" and name != "shapes-tiny"]
+    names = [name for name in darknet if name in text or "zoo fetch --all" in text]
     path.write_text(yaml.safe_dump({"schema": 1, "models": {name: _card() for name in names}}))
     return path
 

@@ -87,4 +87,5 @@ def test_what_the_guide_adds_works(what: str, changed: Path, tmp_path: Path) -> 
 def test_the_model_of_the_guide(tmp_path: Path) -> None:
     (card,) = (body for kind, body in FENCE.findall(GUIDE.read_text()) if kind == "yaml")
     (tmp_path / "ours.yaml").write_text(card)
-    assert load_catalog([tmp_path / "ours.yaml"])["our-detector"].file("weights").name == "our.weights"
+    weights = load_catalog([tmp_path / "ours.yaml"])["our-detector"].file("weights")
+    assert weights is not None and weights.name == "our.weights"

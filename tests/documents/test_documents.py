@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.documents.desk import lay, type_in
+from tests.documents.desk import lay, stand_ins, type_in
 from tests.documents.reading import Command, commands, links, python_blocks
 from tests.test_architecture import MAY_IMPORT, sources
 
@@ -35,10 +35,11 @@ def desk(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def at_desk(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def at_desk(desk: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every document begins with an empty store: `zoo verify --all` means what that document has fetched."""
     monkeypatch.chdir(desk)
-    monkeypatch.setenv("ZOO_HOME", str(desk / "home"))
-    monkeypatch.setenv("ZOO_CATALOG", str(desk / "stand-ins.yaml"))
+    monkeypatch.setenv("ZOO_HOME", str(desk / "homes" / path.stem))
+    monkeypatch.setenv("ZOO_CATALOG", str(stand_ins(path.read_text(), desk / f"{path.stem}.yaml")))
     return desk
 
 
