@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +13,9 @@ import pytest
 from PIL import Image
 
 from tests.verify.browser import Page, browser_page
-from zoo.catalog import Store, load_catalog
+from tests.view.serving import serving
+from zoo.catalog import Store
 from zoo.shapes import SAMPLE
-from zoo.view.library import Library
 from zoo.view.server import ViewServer
 
 SECONDS = 60  # that something may take: the machine may be busy
@@ -32,14 +31,8 @@ STATUS = "document.getElementById('status').textContent"
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ViewServer]:
-    library = Library(load_catalog(), Store(tmp_path_factory.mktemp("store")), {}, threads=1)
-    with ViewServer(library, 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(Store(tmp_path_factory.mktemp("store")), {}) as server:
         yield server
-        server.shutdown()
-        thread.join()
-    library.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import http.client
 import io
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from importlib import resources
 from typing import Any
@@ -16,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.view.serving import serving
 from zoo.base.errors import UsageError
-from zoo.catalog import Store, load_catalog
+from zoo.catalog import Store
 from zoo.pipeline.verify import verify_model
 from zoo.shapes import SAMPLE
 from zoo.verify import Options
-from zoo.view.library import Library
 from zoo.view.openapi import describe
 from zoo.view.server import LIMIT, PAGES, ViewServer
 
@@ -36,14 +35,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def server(store: Store) -> Iterator[ViewServer]:
-    library = Library(load_catalog(), store, {"mine": "mine.onnx"}, threads=1)
-    with ViewServer(library, 0) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(store, {"mine": "mine.onnx"}) as server:
         yield server
-        server.shutdown()
-        thread.join()
-    library.close()
 
 
 class Client:
