@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 
 from tests.conformance.cases import Run
+from tests.convert.judge import run_onnxruntime
 
 
 def run_torch(model: onnx.ModelProto, inputs: list[np.ndarray]) -> list[np.ndarray]:
@@ -27,17 +26,6 @@ def run_tensorflow(model: onnx.ModelProto, inputs: list[np.ndarray]) -> list[np.
     from zoo.convert.to_tensorflow import module_from_onnx
 
     return [np.asarray(output.numpy()) for output in module_from_onnx(model)(*inputs)]
-
-
-def run_onnxruntime(model: onnx.ModelProto, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    outputs: list[Any] = session.run(
-        None, dict(zip((value.name for value in session.get_inputs()), inputs, strict=True))
-    )
-    return outputs
 
 
 # Operators that the reader turns into initializers before a writer sees them.
@@ -62,5 +50,5 @@ def tensorflow_operators() -> set[str]:
 WRITERS: dict[str, tuple[Run, Callable[[], set[str]] | None]] = {
     "PyTorch": (run_torch, torch_operators),
     "TensorFlow": (run_tensorflow, tensorflow_operators),
-    "ONNX Runtime": (run_onnxruntime, None),
+    "ONNX Runtime": (lambda model, inputs: run_onnxruntime(model, *inputs), None),
 }

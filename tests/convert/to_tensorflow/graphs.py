@@ -1,4 +1,4 @@
-"""Small ONNX models for the tests, and ONNX Runtime's answer to them."""
+"""Small ONNX models for the tests of the TensorFlow writer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -37,16 +36,6 @@ def model(
     )
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     return onnx.shape_inference.infer_shapes(made)
-
-
-def runtime(made: onnx.ModelProto, *feeds: Array) -> list[Array]:
-    """ONNX Runtime's outputs for inputs in graph order."""
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3
-    settings.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(made.SerializeToString(), settings, providers=["CPUExecutionProvider"])
-    names = [value.name for value in session.get_inputs()]
-    return list(session.run(None, dict(zip(names, feeds, strict=True))))
 
 
 def detector(batch: int | str = "batch") -> onnx.ModelProto:

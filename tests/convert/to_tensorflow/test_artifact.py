@@ -11,7 +11,8 @@ import onnx
 import pytest
 from PIL import Image
 
-from tests.convert.to_tensorflow.graphs import detector, model, noise, runtime
+from tests.convert.judge import run_onnxruntime
+from tests.convert.to_tensorflow.graphs import detector, model, noise
 from zoo.base.artifact import Artifact, FileRecord, TensorSpec, read_artifact
 from zoo.base.errors import ConversionError, UsageError
 from zoo.convert.to_tensorflow import TensorFlowOptions, onnx_to_tensorflow
@@ -76,7 +77,7 @@ def test_a_fresh_process_without_zoo_gets_the_same_numbers(artifact: Artifact, t
     """As a loaded object, its signature, a Keras layer, under XLA, and by TF Serving's command line; and it trains."""
     images = noise(3, 3, 16, 16)
     np.save(tmp_path / "images.npy", images.transpose(0, 2, 3, 1))
-    np.save(tmp_path / "expected.npy", runtime(detector(), images)[0])
+    np.save(tmp_path / "expected.npy", run_onnxruntime(detector(), images)[0])
     arguments = [artifact.model.parent, tmp_path / "images.npy", tmp_path]
     result = subprocess.run([sys.executable, "-c", FRESH, *map(str, arguments)], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -130,7 +131,7 @@ def interpreted(path: Path, images: np.ndarray) -> np.ndarray:
 def test_tflite_agrees_at_batch_1(artifact: Artifact) -> None:
     images = noise(2, 3, 16, 16)
     found = interpreted(artifact.folder / "model.tflite", images.transpose(0, 2, 3, 1))
-    assert np.abs(found - runtime(detector(), images)[0]).max() < 1e-5
+    assert np.abs(found - run_onnxruntime(detector(), images)[0]).max() < 1e-5
 
 
 def test_tflite_shrinks_to_float16_and_to_int8(artifact: Artifact, source: Path, tmp_path: Path) -> None:
@@ -140,7 +141,7 @@ def test_tflite_shrinks_to_float16_and_to_int8(artifact: Artifact, source: Path,
         Image.fromarray(pixels).save(tmp_path / f"{number}.png")
         pictures.append(tmp_path / f"{number}.png")
     images = np.random.default_rng(9).uniform(0, 1, (2, 3, 16, 16)).astype(np.float32)
-    expected = runtime(detector(), images)[0]
+    expected = run_onnxruntime(detector(), images)[0]
     for options, worst in (
         (TensorFlowOptions(tflite=True, fp16=True), 5e-3),
         (TensorFlowOptions(tflite=True, calibrate=tuple(pictures)), 0.15),

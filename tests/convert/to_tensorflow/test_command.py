@@ -15,7 +15,8 @@ from onnx import helper
 from PIL import Image
 
 import zoo.cli.main as entry
-from tests.convert.to_tensorflow.graphs import Array, detector, model, noise, runtime
+from tests.convert.judge import run_onnxruntime
+from tests.convert.to_tensorflow.graphs import Array, detector, model, noise
 from zoo.base.artifact import read_artifact
 from zoo.convert.to_tensorflow import module_from_onnx
 from zoo.convert.to_tensorflow.backend import quietly, tf
@@ -214,4 +215,4 @@ def test_ten_thousand_nodes_deep() -> None:
     nodes = [node("Sin", [f"v{place}"], [f"v{place + 1}"]) for place in range(10_000)]
     made = model(nodes, {"v0": (1, 2)}, ["v10000"])
     given = noise(1, 2)
-    assert np.abs(module_from_onnx(made)(given)[0].numpy() - runtime(made, given)[0]).max() < 1e-6
+    assert np.abs(module_from_onnx(made)(given)[0].numpy() - run_onnxruntime(made, given)[0]).max() < 1e-6

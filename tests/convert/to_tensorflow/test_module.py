@@ -9,7 +9,8 @@ import onnx
 import pytest
 from onnx import helper
 
-from tests.convert.to_tensorflow.graphs import Array, detector, model, noise, runtime
+from tests.convert.judge import run_onnxruntime
+from tests.convert.to_tensorflow.graphs import Array, detector, model, noise
 from zoo.base.errors import ConversionError, UsageError
 from zoo.convert.to_tensorflow import module_from_onnx
 from zoo.convert.to_tensorflow.backend import tf
@@ -29,7 +30,7 @@ def close(found: Any, expected: Array) -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_a_detector_agrees_in_both_layouts(batch: int) -> None:
     made, images = detector(), noise(batch, 3, 16, 16)
-    (expected,) = runtime(made, images)
+    (expected,) = run_onnxruntime(made, images)
     close(module_from_onnx(made)(images)[0], expected)
     close(module_from_onnx(made, layout="nhwc")(images.transpose(0, 2, 3, 1))[0], expected)
 
@@ -61,7 +62,7 @@ def test_convolutions_take_tensorflows_own_forms(
     made = model([node("Conv", ["x", "w"], ["y"], **attributes)], {"x": ("n", 6, 10, 10)}, ["y"], {"w": noise(*weight)})
     module = module_from_onnx(made, layout="nhwc")
     images = noise(2, 6, 10, 10)
-    close(module(images.transpose(0, 2, 3, 1))[0], runtime(made, images)[0])
+    close(module(images.transpose(0, 2, 3, 1))[0], run_onnxruntime(made, images)[0])
     kind = "DepthwiseConv2dNative" if forms is None else "Conv2D"
     (operation,) = (found for found in module.concrete.graph.get_operations() if found.type == kind)
     assert all(operation.get_attr(name) == value for name, value in (forms or {}).items())
@@ -83,7 +84,7 @@ def test_an_activation_after_a_sum_survives_tensorflows_fusion(kind: str, is_fir
     weights = {"w": noise(4, 3, 3, 3), "b": noise(4), "v": noise(4, 3, 1, 1, seed=2), "u": noise(2, 4, 1, 1, seed=3)}
     made = model(nodes, {"x": ("n", 3, 8, 8)}, ["z"], weights, opset=18)
     images = noise(1, 3, 8, 8)
-    close(module_from_onnx(made)(images)[0], runtime(made, images)[0])
+    close(module_from_onnx(made)(images)[0], run_onnxruntime(made, images)[0])
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_an_activation_after_a_sum_survives_tensorflows_fusion(kind: str, is_fir
 def test_pooling_agrees_at_odd_and_even_sizes(name: str, attributes: dict[str, Any], size: int) -> None:
     made = model([node(name, ["x"], ["y"], **attributes)], {"x": (1, 2, size, size)}, ["y"])
     images = noise(1, 2, size, size) - 3  # below zero: a wrong fill of the border would show
-    close(module_from_onnx(made)(images)[0], runtime(made, images)[0])
+    close(module_from_onnx(made)(images)[0], run_onnxruntime(made, images)[0])
 
 
 @pytest.mark.parametrize("name", ["Conv", "MaxPool", "AveragePool"])
@@ -113,7 +114,7 @@ def test_same_upper_is_tensorflows_same_at_any_size(name: str) -> None:
     module = module_from_onnx(made)
     for height, width in ((7, 8), (10, 5)):
         images = noise(2, 2, height, width)
-        close(module(images)[0], runtime(made, images)[0])
+        close(module(images)[0], run_onnxruntime(made, images)[0])
 
 
 @pytest.mark.parametrize("mode", ["nearest", "linear"])
@@ -134,7 +135,7 @@ def test_resize_keeps_sizes_dynamic(mode: str, rule: str) -> None:
     module = module_from_onnx(made)
     for height, width in ((5, 7), (11, 4)):
         x, y = noise(2, 2, 6, 5), noise(2, 2, height, width)
-        close(module(x, y)[0], runtime(made, x, y)[0])
+        close(module(x, y)[0], run_onnxruntime(made, x, y)[0])
 
 
 def test_shape_arithmetic_stays_numbers_beside_a_dynamic_batch() -> None:
@@ -160,7 +161,7 @@ def test_shape_arithmetic_stays_numbers_beside_a_dynamic_batch() -> None:
     made = model(nodes, {"x": ("n", 4, 6)}, ["y"], weights)
     module = module_from_onnx(made)
     x = noise(3, 4, 6)
-    close(module(x)[0], runtime(made, x)[0])
+    close(module(x)[0], run_onnxruntime(made, x)[0])
     assert module.concrete.outputs[0].shape[2] == 12
 
 
@@ -177,7 +178,7 @@ def test_coordinates_are_divided_as_onnx_does() -> None:
     module = module_from_onnx(made)
     for size in (333, 480, 500, 640):
         x = np.zeros(size, np.float32)
-        assert np.array_equal(module(x)[0].numpy(), runtime(made, x)[0])
+        assert np.array_equal(module(x)[0].numpy(), run_onnxruntime(made, x)[0])
 
 
 def test_loop_and_if_run_as_tensorflow_control_flow() -> None:
@@ -207,7 +208,7 @@ def test_loop_and_if_run_as_tensorflow_control_flow() -> None:
         {"limit": np.array(7, np.float32)},
     )
     x = np.array([0.5, 1], np.float32)
-    for found, expected in zip(module_from_onnx(made)(x), runtime(made, x), strict=True):
+    for found, expected in zip(module_from_onnx(made)(x), run_onnxruntime(made, x), strict=True):
         close(found, expected)
 
 
@@ -222,7 +223,7 @@ def test_non_maximum_suppression_agrees_with_onnx_runtime() -> None:
         ["kept"],
         {"most": np.array([7]), "overlap": np.array([0.4], np.float32), "least": np.array([0.3], np.float32)},
     )
-    expected = runtime(made, boxes, scores)[0]
+    expected = run_onnxruntime(made, boxes, scores)[0]
     found = module_from_onnx(made)(boxes, scores)[0]
     assert len(expected) > 20
     assert np.array_equal(found, expected)
@@ -253,7 +254,7 @@ def test_weights_are_variables_named_after_the_layers_and_train() -> None:
 def test_xla_compiles_where_sizes_are_fixed() -> None:
     made, images = detector(batch=2), noise(2, 3, 16, 16)
     compiled = tf.function(module_from_onnx(made), jit_compile=True, autograph=False)
-    close(compiled(tf.constant(images))[0], runtime(made, images)[0])
+    close(compiled(tf.constant(images))[0], run_onnxruntime(made, images)[0])
 
 
 def test_an_operator_without_an_entry_is_refused_by_name_with_its_node() -> None:
@@ -307,6 +308,6 @@ def test_hostile_names_are_only_names(name: str) -> None:
     made = model(nodes, {"x": (1, 2, 4, 4)}, ["z"], {"w": noise(3, 2, 1, 1)})
     module = module_from_onnx(made)
     x = noise(1, 2, 4, 4)
-    close(module(x)[0], runtime(made, x)[0])
+    close(module(x)[0], run_onnxruntime(made, x)[0])
     (weight,) = module.weights
     assert weight.replace("_", "").replace("/", "").replace(".", "").replace("-", "").isalnum()

@@ -1,4 +1,4 @@
-"""Small ONNX models for the tests of the PyTorch writer, and ONNX Runtime as their judge."""
+"""Small ONNX models for the tests of the PyTorch writer, and how its modules are compared with ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.convert.judge import run_onnxruntime
 from zoo.convert.to_torch import module_from_onnx
 
 Array = np.ndarray
@@ -46,17 +46,6 @@ def model(
     del proto.graph.output[:]
     proto.graph.output.extend(inferred.graph.output)
     return proto
-
-
-def run_onnxruntime(proto: onnx.ModelProto, *inputs: Array) -> list[Array]:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    results: list[Array] = session.run(
-        None, dict(zip((value.name for value in session.get_inputs()), inputs, strict=True))
-    )
-    return results
 
 
 def run_torch(module: torch.nn.Module, *inputs: Array) -> list[Array]:

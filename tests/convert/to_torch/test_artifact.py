@@ -15,7 +15,8 @@ from torch import nn
 
 import zoo.cli.main as entry
 from tests.conftest import ROOT
-from tests.convert.to_torch.graphs import detector, model, node, noise, run_onnxruntime
+from tests.convert.judge import run_onnxruntime
+from tests.convert.to_torch.graphs import detector, model, node, noise
 from zoo.base.artifact import Artifact, FileRecord, TensorSpec, read_artifact
 from zoo.convert.to_torch import TorchOptions, onnx_to_torch
 from zoo.convert.to_torch.module import module_from_file

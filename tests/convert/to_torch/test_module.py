@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.convert.to_torch.graphs import assert_same, detector, model, node, noise, run_onnxruntime, run_torch
+from tests.convert.judge import run_onnxruntime
+from tests.convert.to_torch.graphs import assert_same, detector, model, node, noise, run_torch
 from zoo.base.errors import ConversionError
 from zoo.convert.onnx_graph.fold import simplified
 from zoo.convert.onnx_graph.read import graph_of
