@@ -1,6 +1,7 @@
 """Every detector of the test data through the PyTorch writer: parity, export, and a run without zoo; writes the table.
 
     python -m tests.convert.to_torch.matrix                            all of them, into docs/torch.md
+    python -m tests.convert.to_torch.matrix --missing                  those without figures in the table
     python -m tests.convert.to_torch.matrix alexey_yolov3_96x96 s_tf2_efficientdet
 
 Darknet networks have generated weights and end with suppression (`--nms`). Each is judged at batch 1 and 3, as module
@@ -11,7 +12,6 @@ for stay as they are.
 from __future__ import annotations
 
 import argparse
-import re
 import subprocess
 import sys
 import tarfile
@@ -135,29 +135,42 @@ def fresh_run(folder: Path, given: dict[int, list[Array]]) -> dict[int, list[Arr
         return results
 
 
-def write_rows(page: Path, rows: dict[str, str]) -> None:
-    """Put `rows` (by name) into the table of `page`, in the order of their names."""
+def read_rows(text: str) -> dict[str, str]:
+    """The lines of the table in the page `text`, by name, without its two lines of titles."""
+    lines = text.partition(BEGIN)[2].partition(END)[0].strip().splitlines()[2:]
+    return {line.split()[1]: line for line in lines}
+
+
+def write_row(page: Path, name: str, row: str) -> None:
+    """Put `row` into the table of `page`, in the order of the names."""
     text = page.read_text(encoding="utf-8")
     head, rest = text.split(BEGIN)
     table, tail = rest.split(END)
-    lines = [line for line in table.splitlines() if line.startswith("|")]
-    known = {found[1]: line for line in lines[2:] if (found := re.match(r"\| (\S+) \|", line))}
-    body = [line for _, line in sorted({**known, **rows}.items())]
-    page.write_text("\n".join([f"{head}{BEGIN}", *lines[:2], *body, f"{END}{tail}"]), encoding="utf-8")
+    titles = table.strip().splitlines()[:2]
+    body = [line for _, line in sorted({**read_rows(text), name: row}.items())]
+    page.write_text("\n".join([f"{head}{BEGIN}", *titles, *body, f"{END}{tail}"]), encoding="utf-8")
+
+
+def missing() -> list[str]:
+    """The detectors without a row, or with one that only says why there are no figures."""
+    rows = read_rows(PAGE.read_text(encoding="utf-8"))
+    return [name for name in detectors() if "| – | – | – | – |" in rows.get(name, "| – | – | – | – |")]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("names", nargs="*", help="models of the test data; default: all")
+    parser.add_argument("--missing", action="store_true", help="only those without figures")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    for name in parser.parse_args().names or detectors():
+    for name in arguments.names or (missing() if arguments.missing else detectors()):
         with tempfile.TemporaryDirectory() as folder:
             try:
                 row = str(examine(name, Path(folder)))
             except (ZooError, AssertionError) as error:
                 row = f"| {name} | – | – | – | – | {' '.join(str(error).split())[:200].replace('|', '/')} |"
         print(row, flush=True)
-        write_rows(PAGE, {name: row})
+        write_row(PAGE, name, row)
 
 
 if __name__ == "__main__":
