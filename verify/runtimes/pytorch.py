@@ -27,6 +27,11 @@ from zoo.verify.runtimes.protocol import (
 from zoo.verify.runtimes.pt2 import refuse_code
 
 HALF = 2  # bytes
+# What PyTorch on x86 leaves to MKL's vector library (ATen/cpu/vml.h).
+BY_MKL = (
+    *("acos", "asin", "atan", "cos", "erf", "erfc", "erfinv", "exp", "log", "log10"),
+    *("log2", "sin", "sqrt", "tan", "tanh", "trunc"),
+)
 
 
 class TorchRunner:
@@ -38,6 +43,7 @@ class TorchRunner:
         self._path, self._settings = path, settings
         self._device = _device(torch, settings)
         torch.set_num_threads(settings.threads)
+        _settle(torch)
         self.inputs, self.outputs = _names(path)
         self._module = _module(torch, path, self._device)
         self.device = str(self._device)
@@ -115,6 +121,16 @@ def _device(torch: Any, settings: Settings) -> Any:
             hint="zoo doctor shows the driver; PyTorch must be a build with CUDA",
         )
     return torch.device("cuda", settings.index)
+
+
+def _settle(torch: Any) -> None:
+    """Call each of MKL's vector functions once, on one number. MKL chooses a function's kernel on its first call, and
+    that is not safe where several threads make it: with the MKL 2024.2 of PyTorch's wheels one of them may get a kernel
+    of half the digits for that call (pytorch/pytorch#188792; docs/verify.md has how often)."""
+    for dtype in (torch.float32, torch.float64):
+        number = torch.full((1,), 0.5, dtype=dtype)
+        for name in BY_MKL:
+            getattr(torch, name)(number)
 
 
 def _in_single(tensor: Any) -> Any:
