@@ -15,16 +15,19 @@ Four recordings are poor, and say so (`caution`); each is judged by what it can 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from tests.convert.to_torch.parity import Runtime
 from tests.goldens.cases import Case
 from zoo.convert.from_darknet import DarknetOptions, darknet_to_onnx
+from zoo.convert.from_darknet.model import build
 from zoo.darknet import read_network, read_weights
 from zoo.darknet.layers import Detection, Region
 from zoo.verify.reference.darknet import interpret
@@ -35,44 +38,61 @@ THRESHOLD = 0.25  # of the recorded candidates
 Array = NDArray[np.float32]
 
 
-def check_onnx(case: Case, weights: Path, folder: Path) -> dict[str, float]:
-    """Convert `case` with `weights` twice, into `folder`, run it, and assert that it gives what was recorded.
+def check_onnx(case: Case, weights: Path, folder: Path) -> Runtime:
+    """Convert `case` with `weights` into `folder`, run it, and assert that it gives what was recorded.
 
-    Returns the errors that were judged: the largest difference of each output, relative to its largest value or 1.
+    Returns ONNX Runtime on the converted model: that of a detector gives boxes, scores and the raw heads.
     """
-    raw = darknet_to_onnx(case.cfg, weights, folder / "raw", DarknetOptions(heads="raw", dialect=case.dialect))
-    if any("relu6" in caution for caution in case.caution):
-        _silence_relu6(raw.model)
+    is_detector = case.candidates is not None
+    options = DarknetOptions(heads="decoded" if is_detector else "raw", dialect=case.dialect)
+    model = darknet_to_onnx(case.cfg, weights, folder / "onnx", options).model
+    if is_detector:
+        append_raw_heads(model, case, weights)
+    runtime = Runtime(model)
+    is_silent = any("relu6" in caution for caution in case.caution)
+    outputs = _run(Runtime(_silenced(model)) if is_silent else runtime, case)
     binary = any("binary" in caution for caution in case.caution)
-    expected = _interpreted(case, weights) if binary else case.outputs
-    errors = _judge_raw(case, _run(raw.model, case), expected)
-    if case.candidates is not None:
-        decoded = darknet_to_onnx(case.cfg, weights, folder / "decoded", DarknetOptions(dialect=case.dialect))
-        outputs = _run(decoded.model, case)
-        errors |= _judge_boxes(case, outputs["boxes"][0], outputs["scores"][0])
-    return errors
+    _judge_raw(case, outputs, _interpreted(case, weights) if binary else case.outputs)
+    if is_detector:
+        _judge_boxes(case, outputs["boxes"][0], outputs["scores"][0])
+    return runtime
 
 
-def _run(model: Path, case: Case) -> dict[str, Array]:
+def append_raw_heads(path: Path, case: Case, weights: Path) -> None:
+    """Let the decoded model in the file `path` give what `heads="raw"` gives, too, so that it is loaded only once.
+
+    What of the raw model the decoded one lacks is appended to its file: protobuf merges a message that comes twice.
+    """
+    network = read_network(case.cfg, dialect=case.dialect)
+    tensors = read_weights(weights, network)
+    kinds: tuple[Literal["raw", "decoded"], ...] = ("raw", "decoded")
+    raw, decoded = (build(network, tensors, DarknetOptions(heads=kind, dialect=case.dialect)) for kind in kinds)
+    there = {entry.SerializeToString() for entry in (*decoded.nodes, *decoded.constants)}
+    names = {blob.name for blob in decoded.blobs}
+    nodes, constants = (
+        tuple(entry for entry in entries if entry.SerializeToString() not in there)
+        for entries in (raw.nodes, raw.constants)
+    )
+    blobs = tuple(blob for blob in raw.blobs if blob.name not in names)
+    rest = dataclasses.replace(raw, nodes=nodes, constants=constants, blobs=blobs, inputs=())
+    with path.open("ab") as file:
+        file.write(onnx.ModelProto(graph=rest.proto().graph).SerializeToString())
+
+
+def _run(runtime: Runtime, case: Case) -> dict[str, Array]:
     """One picture, or the steps of a sequence with the states fed back; the outputs of the last step."""
-    import onnxruntime
-
-    settings = onnxruntime.SessionOptions()
-    settings.intra_op_num_threads, settings.log_severity_level = 1, 3
-    session: Any = onnxruntime.InferenceSession(model, settings, providers=["CPUExecutionProvider"])
-    first, *states = session.get_inputs()
-    feeds = {state.name: np.zeros((1, *state.shape[1:]), np.float32) for state in states}
-    names = [output.name for output in session.get_outputs()]
+    first, *states = runtime.inputs
+    feeds = [np.zeros((1, *state.shape[1:]), np.float32) for state in states]
     outputs: dict[str, Array] = {}
     for step in [case.input] if case.input.ndim == 3 else case.input:
-        feeds[first.name] = step.reshape(1, *first.shape[1:])
-        outputs = dict(zip(names, session.run(names, feeds), strict=True))
-        feeds |= {state.name: outputs[f"{state.name}_next"] for state in states}
+        found = runtime.run([step.reshape(1, *first.shape[1:]), *feeds])
+        outputs = dict(zip(runtime.names, found, strict=True))
+        feeds = [outputs[f"{state.name}_next"] for state in states]
     return outputs
 
 
-def _silence_relu6(path: Path) -> None:
-    """Make every clip(x, 0, 6) give 0, as the recorded program did."""
+def _silenced(path: Path) -> Path:
+    """The model with every clip(x, 0, 6) giving 0, as the recorded program did."""
     model = onnx.load(path)
     six = {t.name for t in model.graph.initializer if t.dims == [] and onnx.numpy_helper.to_array(t) == 6}
     zero = onnx.numpy_helper.from_array(np.array(0, np.float32), "silenced")
@@ -80,7 +100,8 @@ def _silence_relu6(path: Path) -> None:
     for node in model.graph.node:
         if node.op_type == "Clip" and node.input[2] in six:
             node.input[1] = node.input[2] = "silenced"
-    onnx.save(model, path)
+    onnx.save(model, path.with_name("silenced.onnx"))
+    return path.with_name("silenced.onnx")
 
 
 def _interpreted(case: Case, weights: Path) -> dict[str, Array]:
@@ -89,15 +110,13 @@ def _interpreted(case: Case, weights: Path) -> dict[str, Array]:
     return {name: value[0].astype(np.float32) for name, value in outputs.items()}
 
 
-def _judge_raw(case: Case, outputs: Mapping[str, Array], expected: Mapping[str, Array]) -> dict[str, float]:
-    errors = {}
+def _judge_raw(case: Case, outputs: Mapping[str, Array], expected: Mapping[str, Array]) -> None:
     for name, recorded in expected.items():
         found = outputs[name][0]
         assert found.size == recorded.size, f"{case.name} {name}: {found.shape} for {recorded.shape}"
         assert np.isfinite(found).all(), f"{case.name} {name}: not finite"
-        errors[name] = _difference(*_comparable(case, name, found.reshape(recorded.shape), recorded))
-        assert errors[name] <= TOLERANCE, f"{case.name} {name}: {errors[name]:.3g} of the largest value"
-    return errors
+        error = _difference(*_comparable(case, name, found.reshape(recorded.shape), recorded))
+        assert error <= TOLERANCE, f"{case.name} {name}: {error:.3g} of the largest value"
 
 
 def _comparable(case: Case, name: str, found: Array, recorded: Array) -> tuple[Array, Array]:
@@ -118,7 +137,7 @@ def _difference(found: Array, recorded: Array) -> float:
     return float(np.abs(found - wide).max() / max(1.0, np.abs(wide).max()))
 
 
-def _judge_boxes(case: Case, boxes: Array, scores: Array) -> dict[str, float]:
+def _judge_boxes(case: Case, boxes: Array, scores: Array) -> None:
     """The (box, class) pairs above the threshold, in Darknet's own order.
 
     A score within the tolerance of the threshold may be on either side; everything else must be there once.
@@ -126,7 +145,7 @@ def _judge_boxes(case: Case, boxes: Array, scores: Array) -> dict[str, float]:
     recorded = case.candidates
     assert recorded is not None
     if not len(recorded) or any("binary" in caution or "NaN" in caution for caution in case.caution):
-        return {}
+        return
     picked, classes = np.nonzero(scores > THRESHOLD)
     rows = np.concatenate([boxes[picked], scores[picked, classes][:, None], classes[:, None]], axis=1)
     expected = recorded[:, [0, 1, 2, 3, 6, 5]].astype(np.float64)
@@ -145,7 +164,6 @@ def _judge_boxes(case: Case, boxes: Array, scores: Array) -> dict[str, float]:
     scale = np.maximum(1, np.abs(expected[:count, :5]))
     error = float((np.abs(rows[:count, :5] - expected[:count, :5]) / scale).max())
     assert error <= 5 * TOLERANCE, f"{case.name}: boxes or scores differ by {error:.3g}"
-    return {"candidates": error}
 
 
 def _off_letterbox(case: Case, boxes: Array) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from tests.conftest import DATA, ROOT
-from tests.convert.to_torch.parity import Array, Parity, compare, feeds, runtime_of, torch_run
+from tests.convert.to_torch.parity import Array, Parity, Runtime, compare, feeds, torch_run
 from tests.goldens.cases import CASE_NAMES, load_case, make_weights
 from zoo.base.artifact import Artifact
 from zoo.base.errors import ZooError
@@ -101,13 +101,13 @@ def hub_of(name: str, folder: Path) -> Artifact:
 def examine(name: str, folder: Path) -> Row:
     hub = hub_of(name, folder)
     artifact = onnx_to_torch(hub.model, folder / "torch", parent=hub)
-    runtime = runtime_of(hub.model)
+    runtime = Runtime(hub.model)
     given = {batch: feeds(runtime.inputs, batch, DATA) for batch in _batches(runtime.inputs)}
     run = torch_run(module_from_file(artifact.folder / "model.py", "model.safetensors"))
     found = {batch: run(arrays) for batch, arrays in given.items()}
     exported = fresh_run(artifact.folder, given) if artifact.model.suffix == ".pt2" else {}
     judged, judged_exported = (
-        {batch: compare(runtime, given[batch], outputs[batch], "rcnn" in name) for batch in outputs}
+        {batch: compare(runtime, given[batch], outputs[batch], two_stage="rcnn" in name) for batch in outputs}
         for outputs in (found, exported)
     )
     return Row(name, judged, judged_exported, "; ".join(artifact.notes))
