@@ -15,6 +15,7 @@ from zoo.convert.from_tensorflow.operators import Cut, Translated
 from zoo.convert.onnx_graph.build import GraphBuilder, Model, plain_chunks
 from zoo.convert.onnx_graph.rewrite.batched_nms import Field, NmsInputs, NmsParameters, batched_nms
 from zoo.convert.onnx_graph.rewrite.crop_and_resize import crop_and_resize
+from zoo.convert.onnx_graph.rewrite.pixels import Pixels, pixels_of
 from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_resize
 from zoo.convert.onnx_graph.rewrite.tf_sigmoid import tf_sigmoid
 from zoo.convert.onnx_graph.rewrite.tidy import tidied
@@ -38,11 +39,16 @@ def assemble(
     for suppression in suppressions:
         results = _suppress(builder, suppression)
         renamed |= {tensor.name: results[kind] for kind, tensor in suppression.outputs.items()}
-    for cut in translated.cuts:
-        renamed[f"{cut.name}:0"] = _replace(builder, cut)
     small = {name: array for name, array in arrays.items() if array.size <= BIG}
+    pixels = _pixels(translated, small, inputs)
+    for cut in translated.cuts:
+        renamed[f"{cut.name}:0"] = _replace(builder, cut, pixels)
     tidy = tidied(graph.node, _shapes(translated.model), small, builder)
-    nodes = [_with_inputs(node, renamed) for node in (*tidy, *builder.nodes)]
+    of_picture = {name: found.picture for found in pixels.values() for name in found.between}
+    nodes = [
+        _with_inputs(node, renamed | of_picture if node.op_type == "Shape" else renamed)
+        for node in (*tidy, *builder.nodes)
+    ]
     for ref, spec in outputs.items():
         nodes.append(helper.make_node("Identity", [renamed.get(ref, ref)], [spec.name], name=spec.name))
     builder.nodes = _sorted(nodes, {spec.name for spec in inputs.values()})
@@ -131,7 +137,17 @@ def _suppress(builder: GraphBuilder, suppression: Suppression) -> Mapping[str, s
     return batched_nms(builder, NmsInputs(boxes, suppression.scores.name, window, valid, rows), parameters, fields)
 
 
-def _replace(builder: GraphBuilder, cut: Cut) -> str:
+def _pixels(
+    translated: Translated, constants: Mapping[str, np.ndarray], inputs: Mapping[str, TensorSpec]
+) -> dict[str, Pixels]:
+    """By its name what each resize takes."""
+    makers = {name: node for node in translated.model.graph.node for name in node.output}
+    bytes_in = {ref for ref, spec in inputs.items() if spec.dtype == "uint8"}
+    resized = (cut.inputs[0] for cut in translated.cuts if cut.op == "ResizeBilinear")
+    return {name: pixels_of(name, makers, constants, bytes_in) for name in resized if isinstance(name, str)}
+
+
+def _replace(builder: GraphBuilder, cut: Cut, pixels: Mapping[str, Pixels]) -> str:
     names = [value if isinstance(value, str) else "" for value in cut.inputs]
     if cut.op == "Sigmoid":
         return tf_sigmoid(builder, names[0])
@@ -139,10 +155,7 @@ def _replace(builder: GraphBuilder, cut: Cut) -> str:
     size = None if sizes[-1] is None else (int(sizes[-1][0]), int(sizes[-1][1]))
     if cut.op == "ResizeBilinear":
         rule = ResizeRule(bool(cut.attributes.get("align_corners")), bool(cut.attributes.get("half_pixel_centers")))
-        channels = cut.shape[-1]
-        if channels is None:
-            raise ConversionError(f"{cut.op} {cut.name!r}: the number of channels is not known")
-        return tf_resize(builder, names[0], size or names[1], rule, channels=channels)
+        return tf_resize(builder, pixels.get(names[0]) or Pixels(names[0]), size or names[1], rule)
     if size is None or cut.attributes.get("method", b"bilinear") != b"bilinear":
         raise ConversionError(f"{cut.op} {cut.name!r}: only bilinear crops of a fixed size can be converted")
     index = names[2] or builder.constant(sizes[2], np.int32)

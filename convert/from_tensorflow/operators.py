@@ -33,7 +33,6 @@ class Cut:
     name: str
     inputs: tuple[str | np.ndarray, ...]
     attributes: Mapping[str, Any]
-    shape: tuple[int | None, ...]  # of its first input
 
 
 @dataclass(frozen=True)
@@ -157,7 +156,7 @@ def _cut(graph: tf.Graph, nodes: dict[str, Any], name: str) -> Cut:
     placeholder.attr["shape"].shape.CopyFrom(result.shape.as_proto())
     op = nodes[name].op
     nodes[name] = placeholder
-    return Cut(op, name, tuple(inputs), attributes, tuple(operation.inputs[0].shape.as_list()))
+    return Cut(op, name, tuple(inputs), attributes)
 
 
 def _onnx(definition: Any, inputs: list[str], outputs: list[str]) -> onnx.ModelProto:

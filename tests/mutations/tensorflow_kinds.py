@@ -114,10 +114,10 @@ MUTATIONS: dict[str, tuple[Mutation, str, str | None]] = {
     "tf: leaky for relu6": (leaky_for_relu6(f"{BACKBONE}/Conv2d_0/Relu6"), FLOOR, f"{BACKBONE}/Conv2d_0/Relu6"),
     "tf: resize rounds to the nearest": (on_operator("resize/floor", "Round"), FLOOR, ""),
     "tf: resize with half-pixel centres": (before("resize/mul", "Add", np.array(0.3, np.float32)), FLOOR, ""),
-    "tf: normalised by another scale": (on_operand("Preprocessor/mul:0", 0, scaled(0.5)), FLOOR, ""),
-    "tf: mean not subtracted": (before("Preprocessor/sub:0", "Add", np.array(1, np.float32)), FLOOR, ""),
+    "tf: normalised by another scale": (on_operand("resize/pixel_mul", 0, scaled(0.5)), FLOOR, ""),
+    "tf: mean not subtracted": (before("resize/resized", "Add", np.array(1, np.float32)), FLOOR, ""),
     "tf: BGR for RGB": (before("image_tensor", "Gather", np.array([2, 1, 0]), axis=3), FLOOR, ""),
-    "tf: picture transposed": (before("Preprocessor/sub:0", "Transpose", perm=[0, 2, 1, 3]), FLOOR, ""),
+    "tf: picture transposed": (before("resize/resized", "Transpose", perm=[0, 2, 1, 3]), FLOOR, ""),
     "tf: softmax for sigmoid": (softmax, FLOOR, None),
     "tf: fp16 between two layers": (halfway(f"{BACKBONE}/Conv2d_5_pointwise/Relu6:0", 1.0), FLOOR, BACKBONE),
     "tf: raw boxes of half the height": (

@@ -3,6 +3,10 @@
 ONNX Runtime's Resize differs from TensorFlow's by up to 9e-5 of a grey level's range, enough to change detections. Here
 the rows and columns to blend are taken with Gather and blended in TensorFlow's order (resize_bilinear_op.cc), in
 float32: top = left + (right - left) * x, result = top + (bottom - top) * y.
+
+Between the two Gathers a picture of bytes is turned to W, C, H: columns are then taken in long runs, which three
+channels are not, and bytes are turned quickly. What a graph computes from each pixel alone before it resizes (`Pixels`)
+is computed after that, from the pixels taken: the same numbers.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import numpy as np
 from onnx import TensorProto
 
 from zoo.convert.onnx_graph.build import GraphBuilder
+from zoo.convert.onnx_graph.rewrite.pixels import Pixels
 
 
 @dataclass(frozen=True)
@@ -23,25 +28,28 @@ class ResizeRule:
     half_pixel_centers: bool = False
 
 
-def tf_resize(
-    builder: GraphBuilder, picture: str, size: tuple[int, int] | str, rule: ResizeRule, *, channels: int
-) -> str:
-    """Add the operators; returns the name of float32 [N, height, width, C]. `picture` [N, H, W, C] is float32 or uint8;
-    `size` is (height, width) or the name of an int32 [2]."""
+def tf_resize(builder: GraphBuilder, pixels: Pixels, size: tuple[int, int] | str, rule: ResizeRule) -> str:
+    """Add the operators; returns the name of float32 [N, height, width, C]. The pixels' picture [N, H, W, C] is float32
+    or uint8; `size` is (height, width) or the name of an int32 [2]."""
     emitter = _Emitter(builder, rule)
-    shape = builder.op("Shape", picture, hint="resize/shape")
-    for axis in (1, 2):
-        position, index = emitter.positions(shape, axis, size)
-        picture = builder.op("Gather", picture, index, axis=axis, hint="resize/taken")
-        if axis == 1:
-            vertical = builder.op("Unsqueeze", position, builder.integers(1, 2), hint="resize/y")
-        else:
-            wide = builder.op("Unsqueeze", position, builder.integers(1), hint="resize/x")
-            # Repeated for each channel: ONNX Runtime broadcasts along the last axis slowly.
-            horizontal = builder.op("Concat", *[wide] * channels, axis=1, hint="resize/x")
-    picture = builder.op("Cast", picture, to=TensorProto.FLOAT, hint="resize/float")
-    rows = emitter.blended(picture, horizontal, axis=2)
-    return emitter.blended(rows, vertical, axis=1)
+    shape = emitter.op("Shape", pixels.picture)
+    rows, columns = (emitter.axis(shape, axis, size) for axis in (1, 2))
+    turned = pixels.is_bytes
+    x = emitter.op("Unsqueeze", columns.fraction, builder.integers(*((1, 2) if turned else (1,))))
+    y = rows.fraction if turned else emitter.op("Unsqueeze", rows.fraction, builder.integers(1, 2))
+    top, bottom = (emitter.row(pixels, index, columns, x) for index in (rows.lower, rows.upper))
+    result = emitter.blended(top, bottom, y)
+    return builder.op("Transpose", result, perm=[0, 3, 1, 2], hint="resize/resized") if turned else result
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Names: of each pixel of the result, [out], the two neighbours in the source (int64) and how far the point is from
+    the lower to the upper one (float32)."""
+
+    lower: str
+    upper: str
+    fraction: str
 
 
 @dataclass(frozen=True)
@@ -52,8 +60,7 @@ class _Emitter:
     def op(self, op: str, *inputs: str, **attributes: object) -> str:
         return self.b.op(op, *inputs, hint=f"resize/{op.lower()}", **attributes)
 
-    def positions(self, shape: str, axis: int, size: tuple[int, int] | str) -> tuple[str, str]:
-        """Along one axis: the fractions [out] float32, and the lower and then the upper neighbours [2 * out] int64."""
+    def axis(self, shape: str, axis: int, size: tuple[int, int] | str) -> _Axis:
         given = self.op("Squeeze", self.op("Slice", shape, self.b.integers(axis), self.b.integers(axis + 1)))
         source = self.op("Cast", given, to=TensorProto.FLOAT)
         point = self._points(source, axis, size)
@@ -61,8 +68,8 @@ class _Emitter:
         last = self.op("Sub", source, self.b.constant(1.0))
         lower = self.op("Max", floor, self.b.constant(0.0))
         upper = self.op("Min", self.op("Ceil", point), last)
-        index = self.op("Cast", self.op("Concat", lower, upper, axis=0), to=TensorProto.INT64)
-        return self.op("Sub", point, floor), index
+        indices = (self.op("Cast", neighbour, to=TensorProto.INT64) for neighbour in (lower, upper))
+        return _Axis(*indices, self.op("Sub", point, floor))
 
     def _points(self, source: str, axis: int, size: tuple[int, int] | str) -> str:
         """Where in the source each pixel of the result lies: [out] float32."""
@@ -84,7 +91,24 @@ class _Emitter:
         half = self.b.constant(0.5)
         return self.op("Sub", self.op("Mul", self.op("Add", numbers, half), scale), half)
 
-    def blended(self, picture: str, fraction: str, axis: int) -> str:
-        """Blend the first half of the rows (or columns) with the second."""
-        first, second = self.b.ops("Split", picture, axis=axis, hints=("resize/first", "resize/second"))
+    def row(self, pixels: Pixels, index: str, columns: _Axis, x: str) -> str:
+        """For each row of the result one of its two neighbours, blended across; bytes as [N, width, C, height]."""
+        taken = self.b.op("Gather", pixels.picture, index, axis=1, hint="resize/rows")
+        if pixels.is_bytes:
+            taken = self.op("Transpose", taken, perm=[0, 2, 3, 1])
+        left, right = (self._columns(taken, side, pixels) for side in (columns.lower, columns.upper))
+        return self.blended(left, right, x)
+
+    def _columns(self, rows: str, index: str, pixels: Pixels) -> str:
+        """Columns of these rows as float32, with the pixels' steps done."""
+        axis = 1 if pixels.is_bytes else 2
+        taken = self.b.op("Gather", rows, index, axis=axis, hint="resize/columns")
+        taken = self.b.op("Cast", taken, to=TensorProto.FLOAT, hint="resize/float")
+        for step in pixels.steps:
+            constant = self.b.constant(step.constant[..., np.newaxis] if step.constant.ndim else step.constant)
+            operands = (constant, taken) if step.is_first else (taken, constant)
+            taken = self.b.op(step.op, *operands, hint=f"resize/pixel_{step.op.lower()}")
+        return taken
+
+    def blended(self, first: str, second: str, fraction: str) -> str:
         return self.op("Add", first, self.op("Mul", self.op("Sub", second, first), fraction))

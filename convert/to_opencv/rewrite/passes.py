@@ -16,6 +16,7 @@ from zoo.convert.to_opencv.rewrite.pictures import (
     without_idle_blends,
     without_idle_gathers,
     without_idle_nodes,
+    without_idle_transposes,
 )
 from zoo.convert.to_opencv.rewrite.sizes import with_fixed_sizes
 from zoo.convert.to_opencv.rewrite.vectors import with_rows_for_vectors
@@ -23,7 +24,12 @@ from zoo.convert.to_opencv.rewrite.vectors import with_rows_for_vectors
 Rewrite = Callable[[Graph], Graph]
 
 # Applied again and again until nothing changes: each may open the way for another.
-REPEATED: tuple[Rewrite, ...] = (without_idle_nodes, without_idle_blends, without_idle_gathers)
+REPEATED: tuple[Rewrite, ...] = (
+    without_idle_nodes,
+    without_idle_blends,
+    without_idle_gathers,
+    without_idle_transposes,
+)
 # Applied once, for every version: so that a file runs in as many as it can.
 ONCE: tuple[Rewrite, ...] = (with_explicit_pads, without_and, with_rows_for_vectors, with_slices, with_reshapes)
 NEVER = ("If", "Loop", "Scan", "Compress")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from onnx import helper
 
+from zoo.convert.onnx_graph.fold import without_dead_nodes
 from zoo.convert.onnx_graph.graph import Graph, Node, Value
-from zoo.convert.to_opencv.rewrite.edit import makers, unique, uses, with_aliases
+from zoo.convert.to_opencv.rewrite.edit import makers, unique, with_aliases
 from zoo.convert.to_opencv.rewrite.sizes import picture_axes
 
 
@@ -87,29 +89,9 @@ def _is_blend(graph: Graph, product: Node, made: dict[str, Node], first: str) ->
 
 
 def without_idle_gathers(graph: Graph) -> Graph:
-    """A Gather that takes every element once and in order is left out, and one of which a Split uses the first part
-    only takes no more than that part."""
-    made, used, constants = makers(graph), uses(graph), dict(graph.initializers)
-    nodes = []
-    for node in graph.nodes:
-        taken = made.get(node.inputs[0]) if node.op == "Split" else None
-        if taken and taken.op == "Gather" and not any(used[name] for name in node.outputs[1:]):
-            node = _first_part(graph, node, taken, constants)
-        nodes.append(node)
-    graph = replace(graph, nodes=tuple(nodes), initializers=constants)
-    idle = [node for node in nodes if node.op == "Gather" and _takes_all(graph, node)]
+    """A Gather that takes every element once and in order is left out."""
+    idle = [node for node in graph.nodes if node.op == "Gather" and _takes_all(graph, node)]
     return with_aliases(graph, {node.outputs[0]: node.inputs[0] for node in idle})
-
-
-def _first_part(graph: Graph, split: Node, taken: Node, constants: dict[str, np.ndarray]) -> Node:
-    """A Gather of what is the first output of `split`, where both work along one axis; else `split` as it is."""
-    index, axis = constants.get(taken.inputs[1]), taken.attributes.get("axis", 0)
-    shape = graph.value(split.outputs[0]).shape or ()
-    if index is None or index.ndim != 1 or axis != split.attributes.get("axis", 0) or axis >= len(shape):
-        return split
-    name = unique(graph, f"{split.outputs[0]}_index")
-    constants[name] = np.ascontiguousarray(index[: shape[axis]])
-    return Node("Gather", split.name, (taken.inputs[0], name), split.outputs[:1], {"axis": axis}, split.index)
 
 
 def _takes_all(graph: Graph, node: Node) -> bool:
@@ -118,3 +100,24 @@ def _takes_all(graph: Graph, node: Node) -> bool:
     if index is None or index.ndim != 1 or not shape:
         return False
     return np.array_equal(index, np.arange(len(index))) and len(index) == shape[axis]
+
+
+def without_idle_transposes(graph: Graph) -> Graph:
+    """Of two Transposes in a row one that does both; none where the axes stay in order."""
+    made = makers(graph)
+    graph = replace(graph, nodes=tuple(_joined(node, made) for node in graph.nodes))
+    idle = [node for node in graph.nodes if node.op == "Transpose" and _keeps_order(node)]
+    return without_dead_nodes(with_aliases(graph, {node.outputs[0]: node.inputs[0] for node in idle}))
+
+
+def _joined(node: Node, made: Mapping[str, Node]) -> Node:
+    first = made.get(node.inputs[0]) if node.op == "Transpose" else None
+    if first is None or first.op != "Transpose" or "perm" not in first.attributes or "perm" not in node.attributes:
+        return node
+    perm = tuple(first.attributes["perm"][axis] for axis in node.attributes["perm"])
+    return replace(node, inputs=first.inputs, attributes={"perm": perm})
+
+
+def _keeps_order(node: Node) -> bool:
+    perm = node.attributes.get("perm", ())
+    return tuple(perm) == tuple(range(len(perm))) and bool(perm)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from zoo.convert.onnx_graph.build import GraphBuilder
 from zoo.convert.onnx_graph.rewrite.crop_and_resize import crop_and_resize
+from zoo.convert.onnx_graph.rewrite.pixels import Pixels, pixels_of
 from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_resize
 from zoo.convert.onnx_graph.rewrite.tf_sigmoid import tf_sigmoid
 
@@ -47,12 +48,57 @@ def resized(picture: np.ndarray, size: tuple[int, int], rule: ResizeRule) -> np.
 @pytest.mark.parametrize("rule", [ResizeRule(), ResizeRule(align_corners=True), ResizeRule(half_pixel_centers=True)])
 @pytest.mark.parametrize("size", [(7, 5), (24, 31), (1, 40)])
 @pytest.mark.parametrize("is_running", [False, True])
-def test_resize_is_equal_bit_by_bit(rule: ResizeRule, size: tuple[int, int], is_running: bool) -> None:
+@pytest.mark.parametrize("is_bytes", [False, True])
+def test_resize_is_equal_bit_by_bit(rule: ResizeRule, size: tuple[int, int], is_running: bool, is_bytes: bool) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (2, 13, 19, 3), np.uint8)
     builder = GraphBuilder("resize")
-    result = tf_resize(builder, "x", "size" if is_running else size, rule, channels=3)
-    given = {"x": picture} | ({"size": np.array(size, np.int32)} if is_running else {})
+    result = tf_resize(builder, Pixels("x", is_bytes), "size" if is_running else size, rule)
+    given = {"x": picture if is_bytes else picture.astype(F)} | (
+        {"size": np.array(size, np.int32)} if is_running else {}
+    )
     assert np.array_equal(run(builder, result, given), resized(picture, size, rule))
+
+
+CHANNELS = np.array([[[0.485, 0.456, 0.406]]], F)
+
+
+def normalised(builder: GraphBuilder) -> str:
+    """As graphs for one image at a time do it: an axis that comes and goes, a Slice of everything, a Split into one."""
+    inner = builder.integers(1)
+    value = builder.op("Cast", "x", to=TensorProto.FLOAT, hint="float")
+    value = builder.op("Unsqueeze", value, inner, hint="inner")
+    value = builder.op("Slice", value, builder.integers(*[0] * 5), builder.integers(*[10**9] * 5), hint="whole")
+    value = builder.op("Mul", builder.constant(1 / 255), value, hint="scaled")
+    value = builder.op("Sub", value, builder.constant(CHANNELS), hint="centred")
+    return builder.op("Squeeze", builder.op("Split", value, axis=1, hint="part"), inner, hint="done")
+
+
+def test_what_is_done_to_each_pixel_before_a_resize_is_done_in_it() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (2, 13, 19, 3), np.uint8)
+    before = GraphBuilder("before")
+    value = normalised(before)
+    before.output(value, [2, 13, 19, 3])
+    constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in before.model({}).constants}
+    pixels = pixels_of(value, {node.output[0]: node for node in before.nodes}, constants, {"x"})
+    assert (pixels.picture, pixels.is_bytes, pixels.between) == ("x", True, ("done", "float"))
+    assert [(step.op, step.is_first, step.constant.shape) for step in pixels.steps] == [
+        ("Mul", True, ()),
+        ("Sub", False, (3,)),
+    ]
+    builder = GraphBuilder("resize")
+    found = run(builder, tf_resize(builder, pixels, (7, 5), ResizeRule()), {"x": picture})
+    assert np.array_equal(found, resized(F(1 / 255) * picture.astype(F) - CHANNELS, (7, 5), ResizeRule()))
+
+
+@pytest.mark.parametrize("node", [("Exp", "b"), ("Mul", "b", "b"), ("Slice", "b", "begin", "end"), ("Transpose", "b")])
+def test_other_values_are_resized_as_they_are(node: tuple[str, ...]) -> None:
+    op, *inputs = node
+    makers = {
+        "b": helper.make_node("Cast", ["x"], ["b"], to=TensorProto.FLOAT),
+        "value": helper.make_node(op, inputs, ["value"]),
+    }
+    constants = {"begin": np.zeros(4, np.int64), "end": np.full(4, 7)}
+    assert pixels_of("value", makers, constants, {"x"}) == Pixels("value")
 
 
 def cropped(picture: np.ndarray, boxes: np.ndarray, index: np.ndarray, size: int, outside: float) -> np.ndarray:
