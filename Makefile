@@ -53,9 +53,9 @@ mutations: .venv/.everything  ## break models in every known way: each must be c
 verify-gpu: .venv/.everything  ## every model that is here, on the GPU, in ten minutes; writes docs/benchmarks/
 	$(BIN)/python benchmarks/verify_gpu.py
 
-wheel-test: .venv/.everything .venv-opencv4/.ready  ## build the wheel and run the suite against it, in an environment of its own
+wheel-test: .venv/.everything .venv-opencv4/.ready  ## build the source archive, the wheel from it, and run the suite against that
 	rm -rf build/wheel build/wheel-venv
-	$(PIP) wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(BIN)/python -m build --outdir build/wheel . > /dev/null
 	$(PYTHON) -m venv build/wheel-venv
 	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > build/wheel/environment.pth
 	cp build/wheel/environment.pth "$$(build/wheel-venv/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")"
