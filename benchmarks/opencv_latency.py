@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from benchmarks.darknet_conversion import make
 from zoo.convert.from_darknet import darknet_to_onnx
 from zoo.convert.to_opencv import onnx_to_opencv
+from zoo.convert.to_opencv.artifact import DETECTOR
 from zoo.convert.to_opencv.installations import OpenCV, at_hand, of_major
 
 RESAMPLED = 2000
@@ -30,9 +31,10 @@ RESAMPLED = 2000
 # that passed, and those of the processors.
 CHILD = """\
 import sys, time, cv2, numpy as np
-reader, threads, size, *files = sys.argv[1:]
+reader, engine, threads, size, *files = sys.argv[1:]
 cv2.setNumThreads(int(threads))
-net = getattr(cv2.dnn, "readNetFrom" + reader)(*files)
+classic = [cv2.dnn.ENGINE_CLASSIC] if engine == "classic" and hasattr(cv2.dnn, "ENGINE_CLASSIC") else []
+net = getattr(cv2.dnn, "readNetFrom" + reader)(*files, *classic)
 names = net.getUnconnectedOutLayersNames()
 blob = np.random.default_rng(0).random((1, 3, int(size), int(size)), np.float32)
 for line in sys.stdin:
@@ -46,8 +48,8 @@ for line in sys.stdin:
 class Side:
     """One OpenCV with one model, in a process that is held open."""
 
-    def __init__(self, opencv: OpenCV, reader: str, threads: int, size: int, *files: Path) -> None:
-        command = [opencv.python, "-c", CHILD, reader, str(threads), str(size), *map(str, files)]
+    def __init__(self, opencv: OpenCV, reader: str, engine: str, threads: int, size: int, *files: Path) -> None:
+        command = [opencv.python, "-c", CHILD, reader, engine, str(threads), str(size), *map(str, files)]
         self._child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def run(self) -> tuple[float, ...]:
@@ -80,7 +82,11 @@ def measure(model: str, folder: Path, rounds: int, threads: int) -> dict[str, ob
     ours = onnx_to_opencv(hub.model, folder / "opencv", parent=hub)
     size = int(ours.inputs[0].shape[3])
     new, old = (of_major(major, at_hand()) for major in (5, 4))
-    sides = (Side(new, "ONNX", threads, size, ours.model), Side(old, "Darknet", threads, size, cfg, weights))
+    engine = json.loads((ours.folder / DETECTOR).read_text())["engine"]
+    sides = (
+        Side(new, "ONNX", engine, threads, size, ours.model),
+        Side(old, "Darknet", engine, threads, size, cfg, weights),
+    )
     for side in sides * 2:
         side.run()
     times: list[list[tuple[float, ...]]] = [[], []]
@@ -91,7 +97,7 @@ def measure(model: str, folder: Path, rounds: int, threads: int) -> dict[str, ob
         side.close()
     of_new, of_old = (np.array(side).T for side in times)  # the two clocks, each with all rounds
     return {
-        "new": f"OpenCV {new.version}, ONNX",
+        "new": f"OpenCV {new.version}, ONNX, {engine} engine",
         "old": f"OpenCV {old.version}, Darknet reader",
         "threads": threads,
         "passed": _compared(of_new[0], of_old[0]),

@@ -145,7 +145,7 @@ def _detector(artifact: Artifact) -> dict[str, Any]:
 def _row(
     name: str, opencv: OpenCV, artifact: Artifact, hub: Artifact, feeds: Tensors, recorded: np.ndarray | None
 ) -> Row:
-    trial = run(opencv, "ONNX", [artifact.model], feeds, ROUNDS)
+    trial = run(opencv, "ONNX", [artifact.model], feeds, ROUNDS, engine=_detector(artifact)["engine"])
     names = [spec.name for spec in artifact.outputs]
     sorted_outputs = "detection_boxes" in names
     expected = in_onnx_runtime(hub.model, names, feeds)

@@ -74,8 +74,8 @@ def onnx_to_opencv(
     name, labels = name or (parent.name if parent else onnx_path.stem), labels or (parent.labels if parent else ())
     with atomic_folder(out) as folder:
         files = write_model(model_of(graph), folder / MODEL)
-        versions = proven(graph, onnx_path, folder / MODEL, wanted, installed)
-        content = describe(graph, name, family, facts, labels, versions)
+        proof = proven(graph, onnx_path, folder / MODEL, wanted, installed)
+        content = describe(graph, name, family, facts, labels, proof)
         (folder / DETECTOR).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         artifact = Artifact(
             folder=out,
@@ -90,7 +90,7 @@ def onnx_to_opencv(
             detector=dict(facts),
             versions={"zoo": metadata.version("detector-zoo"), "opencv": wanted.version, "onnx": onnx.__version__},
             labels=tuple(labels),
-            notes=(f"runs in OpenCV {', '.join(versions)}",),
+            notes=(f"runs in OpenCV {', '.join(proof.versions)}",),
         )
         dataclasses.replace(artifact, folder=folder).write()
     return artifact

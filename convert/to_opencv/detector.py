@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.convert.onnx_graph.graph import Graph, Value
+from zoo.convert.to_opencv.proof import Proof
 from zoo.convert.to_opencv.rewrite.outputs import CANDIDATES, DETECTIONS
 
 Array = NDArray[np.float64]
@@ -30,15 +31,16 @@ ARITHMETIC: dict[str, Callable[[Array, Array, Array], tuple[Array, Array]]] = {
 
 
 def describe(
-    graph: Graph, name: str, family: str, facts: Mapping[str, Any], labels: Sequence[str], versions: Sequence[str]
+    graph: Graph, name: str, family: str, facts: Mapping[str, Any], labels: Sequence[str], proof: Proof
 ) -> dict[str, Any]:
-    """The content of detector.json. `facts` are the manifest's `detector`; `versions` those of OpenCV that ran it."""
+    """The content of detector.json. `facts` are the manifest's `detector`."""
     score, overlap = THRESHOLDS.get(family, THRESHOLDS["darknet"])
     return {
         "schema": SCHEMA,
         "name": name,
         "model": "model.onnx",
-        "opencv": list(versions),
+        "opencv": list(proof.versions),
+        "engine": proof.engine,
         "input": _input(graph, family, facts),
         "output": _output(graph, facts),
         "labels": list(labels),

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from zoo.base.errors import ConversionError, MissingBackend
 from zoo.convert.to_opencv import trial
+from zoo.convert.to_opencv.engine import NEW
 
 VARIABLE = "ZOO_OPENCV_PYTHON"
 TIME_LIMIT = 600.0  # seconds for loading and one run
@@ -89,8 +90,10 @@ def _version(python: str) -> str:
     return asked.stdout.strip() if asked.returncode == 0 else ""
 
 
-def run(opencv: OpenCV, reader: str, files: Sequence[Path], feeds: Tensors, rounds: int = 1) -> Trial:
-    """Load `files` with `readNetFrom<reader>` in a child process and run on `feeds`.
+def run(
+    opencv: OpenCV, reader: str, files: Sequence[Path], feeds: Tensors, rounds: int = 1, engine: str = NEW
+) -> Trial:
+    """Load `files` with `readNetFrom<reader>` in a child process and run on `feeds`, on that engine of OpenCV 5.
 
     Raises ConversionError where OpenCV refuses the model, crashes or does not end.
     """
@@ -98,7 +101,8 @@ def run(opencv: OpenCV, reader: str, files: Sequence[Path], feeds: Tensors, roun
     with tempfile.TemporaryDirectory(prefix="zoo-opencv-") as scratch:
         given, results = Path(scratch) / "feeds.npz", Path(scratch) / "outputs.npz"
         np.savez(given, allow_pickle=False, **feeds)
-        command = [opencv.python, trial.__file__, reader, str(given), str(results), str(rounds), *map(str, files)]
+        settings = [f"{reader}:{engine}", str(given), str(results), str(rounds)]
+        command = [opencv.python, trial.__file__, *settings, *map(str, files)]
         try:
             ended = subprocess.run(command, capture_output=True, text=True, timeout=TIME_LIMIT, check=False)
         except subprocess.TimeoutExpired as error:

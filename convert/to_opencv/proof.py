@@ -7,8 +7,10 @@ that work otherwise than ONNX says; the verdict on a model's numbers is `zoo ver
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from zoo.base.errors import ConversionError
 from zoo.convert.onnx_graph.graph import Graph
+from zoo.convert.to_opencv.engine import engines
 from zoo.convert.to_opencv.installations import OpenCV, run
 from zoo.convert.to_opencv.rewrite.outputs import DETECTIONS
 
@@ -31,22 +34,38 @@ BYTES = ("image_tensor", "input_tensor")  # inputs of the Object Detection API: 
 Tensors = dict[str, NDArray[Any]]
 
 
-def proven(graph: Graph, original: Path, model: Path, wanted: OpenCV, installed: Sequence[OpenCV]) -> list[str]:
-    """The versions of OpenCV that run `model`, the newest first. Raises ConversionError where `wanted` does not."""
-    feeds = sample(graph)
-    names = [value.name for value in graph.outputs]
-    expected = in_onnx_runtime(original, names, feeds)
+@dataclass(frozen=True)
+class Proof:
+    """Which OpenCVs run a file, the newest first, and the engine of OpenCV 5 that it was proven on."""
+
+    versions: tuple[str, ...]
+    engine: str
+
+
+def proven(graph: Graph, original: Path, model: Path, wanted: OpenCV, installed: Sequence[OpenCV]) -> Proof:
+    """What runs `model`, on the fastest engine that does. Raises ConversionError where `wanted` runs it on none."""
+    expected = in_onnx_runtime(original, [value.name for value in graph.outputs], sample(graph))
+    *faster, last = engines(graph)
+    for engine in faster:
+        with contextlib.suppress(ConversionError):
+            return _proven_on(engine, graph, model, expected, wanted, installed)
+    return _proven_on(last, graph, model, expected, wanted, installed)
+
+
+def _proven_on(
+    engine: str, graph: Graph, model: Path, expected: Tensors, wanted: OpenCV, installed: Sequence[OpenCV]
+) -> Proof:
     versions = []
     for opencv in installed:
         try:
-            outputs = dict(run(opencv, "ONNX", [model], feeds).outputs)
+            outputs = dict(run(opencv, "ONNX", [model], sample(graph), engine=engine).outputs)
             _judge(graph, model, outputs, expected, opencv)
         except ConversionError:
             if opencv == wanted:
                 raise
         else:
             versions.append(opencv.version)
-    return sorted(versions, reverse=True)
+    return Proof(tuple(sorted(versions, reverse=True)), engine)
 
 
 def sample(graph: Graph) -> Tensors:

@@ -1,6 +1,7 @@
 """A program of its own: `python trial.py READER FEEDS OUTPUTS ROUNDS FILE…` loads a model into OpenCV and runs it.
 
-Any Python with OpenCV runs it, so it imports nothing of zoo. FEEDS (.npz) holds the inputs by name, "" where the reader
+Any Python with OpenCV runs it, so it imports nothing of zoo. READER is `ONNX`, `Darknet` …, and
+`ONNX:classic` for the classic engine where OpenCV has two. FEEDS (.npz) holds the inputs by name, "" where the reader
 knows no names; the outputs of the last of ROUNDS runs go to OUTPUTS (.npz). The last line that it prints is JSON:
 OpenCV's version and the milliseconds of each run, processor time on one thread: what else the machine does does not
 count. It ends with 3 where OpenCV refuses, with a signal where it crashes.
@@ -21,7 +22,9 @@ def main(reader: str, feeds: str, outputs: str, rounds: str, *files: str) -> Non
 
     cv2.setNumThreads(1)
     try:
-        net = getattr(cv2.dnn, f"readNetFrom{reader}")(*files)
+        reader, _, engine = reader.partition(":")
+        classic = [cv2.dnn.ENGINE_CLASSIC] if engine == "classic" and hasattr(cv2.dnn, "ENGINE_CLASSIC") else []
+        net = getattr(cv2.dnn, f"readNetFrom{reader}")(*files, *classic)
         names = list(net.getUnconnectedOutLayersNames())
         with np.load(feeds) as given:
             for name in given.files:

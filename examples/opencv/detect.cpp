@@ -54,7 +54,13 @@ static cv::Rect2d placed(const float* box, bool centred, const Fit& fit) {
 
 static std::vector<Found> detect(const std::string& folder, const cv::FileStorage& about, const cv::Mat& picture) {
     const cv::FileNode input = about["input"], output = about["output"], limits = about["thresholds"];
-    cv::dnn::Net net = cv::dnn::readNetFromONNX(folder + "/" + std::string(about["model"]));
+    const std::string file = folder + "/" + std::string(about["model"]);
+#if CV_VERSION_MAJOR >= 5  // which has two engines, and each is the faster one for some networks
+    const bool classic = std::string(about["engine"]) == "classic";
+    cv::dnn::Net net = cv::dnn::readNetFromONNX(file, classic ? cv::dnn::ENGINE_CLASSIC : cv::dnn::ENGINE_NEW);
+#else
+    cv::dnn::Net net = cv::dnn::readNetFromONNX(file);
+#endif
     const Fit fitted = fit(picture, input);
     const cv::Scalar mean(input["mean"][0], input["mean"][1], input["mean"][2]);
     net.setInput(cv::dnn::blobFromImage(fitted.square, input["scale"], {}, mean, int(input["swapRB"]) != 0));

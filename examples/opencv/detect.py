@@ -18,7 +18,9 @@ def detect(folder, picture):
     """[(label, score, [left, top, width, height]), …] of a BGR picture, best first."""
     about = json.loads((folder / "detector.json").read_bytes())
     source, output, limits = about["input"], about["output"], about["thresholds"]
-    net = cv2.dnn.readNetFromONNX(str(folder / about["model"]))
+    engines = {"classic": "ENGINE_CLASSIC", "new": "ENGINE_NEW"}  # OpenCV 5 has two, OpenCV 4 has no choice
+    chosen = [getattr(cv2.dnn, engines[about["engine"]])] if hasattr(cv2.dnn, "ENGINE_NEW") else []
+    net = cv2.dnn.readNetFromONNX(str(folder / about["model"]), *chosen)
     square, shift, scale = fit(picture, source)
     blob = cv2.dnn.blobFromImage(square, source["scale"], mean=source["mean"], swapRB=bool(source["swapRB"]))
     net.setInput(blob)

@@ -5,6 +5,7 @@ Run in a process of its own: a graph it dislikes can end it.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -94,8 +95,9 @@ def _need_cuda(cv2: Any, settings: Settings) -> None:
 
 
 def _net(cv2: Any, path: Path, settings: Settings) -> Any:
-    """The net, ready to run. OpenCV 5 has two engines; its default one runs on CPUs only."""
-    classic = [cv2.dnn.ENGINE_CLASSIC] if settings.on_gpu and hasattr(cv2.dnn, "ENGINE_CLASSIC") else []
+    """The net, ready to run. Of OpenCV 5's two engines the new one runs on CPUs only."""
+    wanted = settings.on_gpu or _engine(path) == "classic"
+    classic = [cv2.dnn.ENGINE_CLASSIC] if wanted and hasattr(cv2.dnn, "ENGINE_CLASSIC") else []
     try:
         with captured_stderr():
             net = cv2.dnn.readNetFromONNX(str(path), *classic)
@@ -107,6 +109,15 @@ def _net(cv2: Any, path: Path, settings: Settings) -> Any:
         net.setPreferableBackend(cv2.dnn.DNN_BACKEND_CUDA)
         net.setPreferableTarget(cv2.dnn.DNN_TARGET_CUDA_FP16 if half else cv2.dnn.DNN_TARGET_CUDA)
     return net
+
+
+def _engine(path: Path) -> str:
+    """What the detector.json beside the model says about OpenCV 5's engines; "" where it says nothing."""
+    beside = path.with_name("detector.json")
+    try:
+        return str(json.loads(beside.read_bytes()).get("engine", "")) if beside.is_file() else ""
+    except (ValueError, AttributeError) as error:
+        raise VerificationError(f"{beside} is no description of a detector: {error}") from error
 
 
 def _own_names(net: Any, outputs: tuple[TensorSpec, ...]) -> list[str]:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -88,8 +89,8 @@ def test_wrong_numbers_are_an_error(hub: Artifact, tmp_path: Path, monkeypatch: 
     """As of an operator that OpenCV computes otherwise."""
     right = installations.run
 
-    def wrong(*arguments: object) -> installations.Trial:
-        trial = right(*arguments)  # type: ignore[arg-type]
+    def wrong(*arguments: Any, **named: Any) -> installations.Trial:
+        trial = right(*arguments, **named)
         return dataclasses.replace(trial, outputs={name: array * 1.01 for name, array in trial.outputs.items()})
 
     monkeypatch.setattr("zoo.convert.to_opencv.proof.run", wrong)

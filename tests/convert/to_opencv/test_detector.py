@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from zoo.convert.onnx_graph.graph import Graph
 from zoo.convert.onnx_graph.read import graph_of
 from zoo.convert.to_opencv.detector import describe, open_size
+from zoo.convert.to_opencv.proof import Proof
 
 PADDING = {"resizer": {"min_dimension": "4", "max_dimension": "8", "pad_to_max_dimension": "true"}, "num_classes": 6}
 
@@ -42,7 +43,7 @@ def graph(scores: int) -> Graph:
 
 def described(scores: int, **facts: Any) -> dict[str, Any]:
     told = {"box_format": "yxyx", **facts}
-    return describe(graph(scores), "name", "tensorflow", told, ("a dog", "a “cat”"), ("5.0.0",))
+    return describe(graph(scores), "name", "tensorflow", told, ("a dog", "a “cat”"), Proof(("5.0.0",), "new"))
 
 
 @pytest.mark.parametrize(("scores", "background"), [(6, 0), (7, 1)])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from zoo.base.errors import MissingBackend, UsageError
+from zoo.base.errors import MissingBackend, UsageError, VerificationError
 from zoo.verify.runtimes import opencv
 from zoo.verify.runtimes.protocol import Settings
 
@@ -55,6 +56,21 @@ def test_cuda_runs_on_the_classic_engine(precision: str, target: int) -> None:
     net = Net()
     opencv._net(build([6, 7], 2, net, ENGINE_CLASSIC=1), MODEL, Settings("cuda:1", precision))
     assert net.told == [MODEL, 1, ("on", 1), 5, target]
+
+
+@pytest.mark.parametrize(("engine", "told"), [("classic", [1]), ("new", []), ("ENGINE_CLASSIC", [])])
+def test_the_engine_is_the_one_that_the_description_names(engine: str, told: list[int], tmp_path: Path) -> None:
+    net, model = Net(), tmp_path / "model.onnx"
+    (tmp_path / "detector.json").write_text(json.dumps({"engine": engine}))
+    opencv._net(build([], 0, net, ENGINE_CLASSIC=1), model, Settings())
+    assert net.told == [model, *told]
+
+
+@pytest.mark.parametrize("content", ["[", "[1]"])
+def test_a_broken_description_is_an_error(content: str, tmp_path: Path) -> None:
+    (tmp_path / "detector.json").write_text(content)
+    with pytest.raises(VerificationError, match=r"detector.json is no description"):
+        opencv._net(build([], 0, Net()), tmp_path / "model.onnx", Settings())
 
 
 def test_half_precision_needs_a_gpu() -> None:
