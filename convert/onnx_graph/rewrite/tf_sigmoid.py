@@ -8,18 +8,21 @@ within a few units elsewhere (measured against TensorFlow 2.21; Eigen's scalar_l
 
 from __future__ import annotations
 
+from onnx import TensorProto
+
 from zoo.convert.onnx_graph.build import GraphBuilder
 
 SATURATED = 16.619047164916992  # where Eigen's result is 1
-ONE = 20.0  # exp(20) / (1 + exp(20)) is 1 in float32, and exp does not overflow
+ONE = 20.0  # beyond this exp / (1 + exp) is 1 in float32; exp must not overflow
 
 
 def tf_sigmoid(builder: GraphBuilder, values: str) -> str:
     """Add the operators; returns the name of float32 numbers of the same shape."""
 
-    def op(op: str, *inputs: str) -> str:
-        return builder.op(op, *inputs, hint=f"sigmoid/{op.lower()}")
+    def op(op: str, *inputs: str, **attributes: object) -> str:
+        return builder.op(op, *inputs, hint=f"sigmoid/{op.lower()}", **attributes)
 
-    beyond = op("Greater", values, builder.constant(SATURATED))
-    power = op("Exp", op("Where", beyond, builder.constant(ONE), values))
-    return op("Div", power, op("Add", power, builder.constant(1.0)))
+    # Not Where: ONNX Runtime is slow to choose between a tensor and a number.
+    ones = op("Cast", op("Greater", values, builder.constant(SATURATED)), to=TensorProto.FLOAT)
+    power = op("Exp", op("Min", values, builder.constant(ONE)))
+    return op("Max", op("Div", power, op("Add", power, builder.constant(1.0))), ones)
