@@ -1,120 +1,224 @@
-"""How fast a converted TensorFlow detector is, against tf2onnx's own output and TensorFlow, interleaved.
+"""How fast converted TensorFlow detectors are, against tf2onnx's own output and TensorFlow, interleaved.
 
-    python -m benchmarks.from_tensorflow_speed ARCHIVE_FOLDER… [--threads 1 2] [--rounds 30] [--no-tf2onnx]
+    python -m benchmarks.from_tensorflow_speed docs/tensorflow.md --results build/speed.jsonl --tf2onnx build/tf2onnx
 
-Each folder holds a frozen graph or SavedModel (and golden.npz with an input `in_a`, else 480×640 noise is used). One
-round runs each of the three once, in turn; printed are medians and the median of the rounds' own ratios, which other
-work on the machine disturbs least.
+Every model of the test data runs on the first recorded input, all three in one process, each with the same number of
+threads; one round runs each of them once, in turn. A ratio is the median of the rounds' own ratios, which other work on
+the machine disturbs least. What tf2onnx makes is kept in the folder `--tf2onnx`, because that takes up to a minute a
+model. `detections` are those of tf2onnx's output that are also in ours, by the tests' own rule
+(tests/goldens/detections.py). The table replaces that in the document.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import multiprocessing
 import os
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tests.conftest import DATA
+from tests.goldens.detections import missing, of_image
+
 os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1")
 
-Run = Callable[[], Any]
+BEGIN, END = "<!-- table: python -m benchmarks.from_tensorflow_speed -->", "<!-- end of the table -->"
+GRAPH = "frozen_inference_graph.pb"
+OUTPUTS = ("detection_", "num_det", "raw_detection")
+WARM_UP = 3  # rounds
+LIMIT = 600  # seconds that tf2onnx may take
+PAUSE = 0.02  # seconds before each run, in which the threads of the one before stop to spin
+
+Run = Callable[[], list[np.ndarray]]
 
 
-def session(model: Path, images: np.ndarray, threads: int) -> Run:
-    import onnxruntime
+@dataclass(frozen=True)
+class Row:
+    """One model with one number of threads: milliseconds and ratios; `found` of `wanted` detections; what the
+    conversions cost. `reason`: why there is no output of tf2onnx."""
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
-    made = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    return lambda: made.run(None, {made.get_inputs()[0].name: images})
-
-
-def tensorflow(folder: Path, images: np.ndarray, threads: int) -> Run:
-    import tensorflow as tf
-
-    if (folder / "frozen_inference_graph.pb").is_file():
-        definition = tf.compat.v1.GraphDef.FromString((folder / "frozen_inference_graph.pb").read_bytes())
-        with tf.Graph().as_default() as graph:
-            tf.import_graph_def(definition, name="")
-        config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
-        running = tf.compat.v1.Session(graph=graph, config=config)
-        names = [n.name for n in definition.node if n.name.startswith(("detection_", "num_det", "raw_detection"))]
-        return lambda: running.run([f"{name}:0" for name in names], {"image_tensor:0": images})
-    function = tf.saved_model.load(str(folder / "saved_model")).signatures["serving_default"]
-    tensor = tf.constant(images[:1])
-    return lambda: {key: value.numpy() for key, value in function(input_tensor=tensor).items()}
-
-
-def plain_tf2onnx(folder: Path, out: Path) -> Path:
-    model = out / "tf2onnx.onnx"
-    if (folder / "frozen_inference_graph.pb").is_file():
-        content = (folder / "frozen_inference_graph.pb").read_bytes()
-        import tensorflow as tf
-
-        definition = tf.compat.v1.GraphDef.FromString(content)
-        names = [n.name for n in definition.node if n.name.startswith(("detection_", "num_det", "raw_detection"))]
-        source = ["--graphdef", str(folder / "frozen_inference_graph.pb"), "--inputs", "image_tensor:0"]
-        source += ["--outputs", ",".join(f"{name}:0" for name in names)]
-    else:
-        source = ["--saved-model", str(folder / "saved_model")]
-    command = [sys.executable, "-m", "tf2onnx.convert", *source, "--opset", "18", "--output", str(model)]
-    subprocess.run(command, check=True, capture_output=True)
-    return model
-
-
-def interleaved(runs: dict[str, Run], rounds: int) -> dict[str, np.ndarray]:
-    """Milliseconds of each, round by round, after three rounds of warm-up."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds + 3):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if number >= 3:
-                times[name].append((time.perf_counter() - start) * 1e3)
-    return {name: np.array(values) for name, values in times.items()}
-
-
-def measured(folder: Path, threads: list[int], rounds: int, *, with_tf2onnx: bool) -> None:
-    from zoo.convert.from_tensorflow import convert_with_report
-
-    golden = folder / "golden.npz"
-    noise = np.random.default_rng(0).integers(0, 255, (1, 480, 640, 3), np.uint8)
-    images = np.load(golden)["in_a"] if golden.is_file() else noise
-    with tempfile.TemporaryDirectory() as scratch:
-        converted = convert_with_report(folder, Path(scratch) / "zoo")
-        cost = f"{sum(converted.seconds.values()):.1f} s, {converted.peak_memory / 1e9:.2f} GB"
-        print(f"{folder.name}: converted in {cost}; {dict(converted.seconds)}", flush=True)
-        start = time.perf_counter()
-        models = {"zoo": converted.artifact.model}
-        if with_tf2onnx:
-            models["tf2onnx"] = plain_tf2onnx(folder, Path(scratch))
-            print(f"{folder.name}: tf2onnx alone converted in {time.perf_counter() - start:.1f} s", flush=True)
-        for count in threads:
-            runs = {name: session(model, images, count) for name, model in models.items()}
-            runs["tensorflow"] = tensorflow(folder, images, count)
-            times = interleaved(runs, rounds)
-            parts = [f"{name} {np.median(values):.1f} ms" for name, values in times.items()]
-            parts += [
-                f"{name}/zoo {np.median(values / times['zoo']):.2f}×" for name, values in times.items() if name != "zoo"
-            ]
-            print(f"| {folder.name} | {count} | " + " | ".join(parts) + " |", flush=True)
+    model: str
+    threads: int
+    zoo: float = 0.0
+    tf2onnx: float = 0.0
+    tensorflow: float = 0.0
+    to_tf2onnx: float = 0.0
+    to_tensorflow: float = 0.0
+    found: int = 0
+    wanted: int = 0
+    seconds: float = 0.0
+    gigabytes: float = 0.0
+    tf2onnx_seconds: float = 0.0
+    reason: str = ""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("folders", nargs="+", type=Path)
+    parser.add_argument("document", type=Path)
+    parser.add_argument("--results", type=Path, required=True, help="rows measured so far; they are not measured again")
+    parser.add_argument("--tf2onnx", type=Path, required=True, help="folder of what tf2onnx made; made where missing")
+    parser.add_argument("--only", nargs="*", help="models to measure; else all")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--no-tf2onnx", action="store_true")
+    parser.add_argument("--rounds", type=int, default=20)
     arguments = parser.parse_args()
-    for folder in arguments.folders:
-        measured(folder, arguments.threads, arguments.rounds, with_tf2onnx=not arguments.no_tf2onnx)
+    arguments.results.parent.mkdir(parents=True, exist_ok=True)
+    arguments.results.touch()
+    rows = [Row(**json.loads(line)) for line in arguments.results.read_text().splitlines()]
+    with arguments.results.open("a") as file:
+        for row in _measured({(row.model, row.threads) for row in rows}, arguments):
+            file.write(json.dumps(asdict(row)) + "\n")
+            file.flush()
+            rows.append(row)
+    text = arguments.document.read_text()
+    before, _, rest = text.partition(BEGIN)
+    arguments.document.write_text(f"{before}{BEGIN}\n\n{table(rows)}\n\n{END}{rest.partition(END)[2]}")
+
+
+def _measured(done: set[tuple[str, int]], arguments: argparse.Namespace) -> Iterator[Row]:
+    for archive in sorted((DATA / "models" / "tf").glob("*.tar.xz")):
+        name = archive.name.partition(".")[0]
+        missing_rows = [Row(name, threads) for threads in arguments.threads if (name, threads) not in done]
+        if not missing_rows or (arguments.only and name not in arguments.only):
+            continue
+        with tempfile.TemporaryDirectory() as scratch:
+            with tarfile.open(archive) as tar:
+                tar.extractall(Path(scratch) / name, filter="data")
+            yield from _rows(missing_rows, Path(scratch), arguments)
+
+
+def _rows(rows: list[Row], scratch: Path, arguments: argparse.Namespace) -> Iterator[Row]:
+    from zoo.convert.from_tensorflow import convert_with_report
+
+    source = scratch / rows[0].model
+    converted = convert_with_report(source, scratch / "zoo")
+    theirs, seconds, reason = plain_tf2onnx(source, arguments.tf2onnx)
+    models = {"zoo": converted.artifact.model, **({"tf2onnx": theirs} if theirs else {})}
+    for row in rows:
+        row = replace(row, seconds=sum(converted.seconds.values()), gigabytes=converted.peak_memory / 1e9)
+        row = replace(row, tf2onnx_seconds=seconds, reason=reason)
+        # TensorFlow takes the number of threads once in a process.
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            yield pool.submit(measured, row, source, models, arguments.rounds).result()
+
+
+def plain_tf2onnx(source: Path, kept: Path) -> tuple[Path | None, float, str]:
+    """What tf2onnx makes of the source without zoo, the seconds it took, and otherwise why it made nothing."""
+    kept.mkdir(parents=True, exist_ok=True)
+    model, note = kept / f"{source.name}.onnx", kept / f"{source.name}.json"
+    if not note.is_file():
+        given = ["--saved-model", str(source / "saved_model")]
+        if (source / GRAPH).is_file():
+            names = ",".join(f"{name}:0" for name in _outputs(_graph(source)))
+            given = ["--graphdef", str(source / GRAPH), "--inputs", "image_tensor:0", "--outputs", names]
+        command = [sys.executable, "-m", "tf2onnx.convert", *given, "--opset", "18", "--output", str(model)]
+        start = time.perf_counter()
+        try:
+            subprocess.run(command, check=True, capture_output=True, text=True, timeout=LIMIT)
+            reason = ""
+        except subprocess.TimeoutExpired:
+            reason = f"took more than {LIMIT} s"
+        except subprocess.CalledProcessError as error:
+            reason = error.stderr.strip().splitlines()[-1][:160]
+        note.write_text(json.dumps({"seconds": time.perf_counter() - start, "reason": reason}))
+    content = json.loads(note.read_text())
+    return (None if content["reason"] else model), content["seconds"], content["reason"]
+
+
+def _graph(source: Path) -> Any:
+    import tensorflow as tf
+
+    return tf.compat.v1.GraphDef.FromString((source / GRAPH).read_bytes())
+
+
+def _outputs(definition: Any) -> list[str]:
+    return [node.name for node in definition.node if node.name.startswith(OUTPUTS)]
+
+
+def measured(row: Row, source: Path, models: dict[str, Path], rounds: int) -> Row:
+    """The row with its times; runs in a process of its own."""
+    images = np.load(source / "golden.npz")["in_a"]
+    sessions = {name: _session(model, row.threads) for name, model in models.items()}
+    runs: dict[str, Run] = {
+        name: lambda s=s: s.run(None, {s.get_inputs()[0].name: images}) for name, s in sessions.items()
+    }  # type: ignore[misc]
+    runs["tensorflow"] = _tensorflow(source, images, row.threads)
+    times = interleaved(runs, rounds)
+    row = replace(row, **{name: round(float(np.median(values)), 1) for name, values in times.items()})
+    ratios = {name: round(float(np.median(values / times["zoo"])), 2) for name, values in times.items()}
+    row = replace(row, to_tensorflow=ratios["tensorflow"])
+    if "tf2onnx" not in models:
+        return row
+    outputs = {
+        name: dict(zip([value.name.partition(":")[0] for value in s.get_outputs()], runs[name](), strict=True))
+        for name, s in sessions.items()
+    }
+    wanted, found = of_image(outputs["tf2onnx"], 0), of_image(outputs["zoo"], 0)
+    total = len(wanted["scores"])
+    return replace(row, to_tf2onnx=ratios["tf2onnx"], wanted=total, found=total - len(missing(wanted, found)))
+
+
+def _session(model: Path, threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads, options.log_severity_level = threads, 1, 3
+    return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+
+
+def _tensorflow(source: Path, images: np.ndarray, threads: int) -> Run:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    if (source / GRAPH).is_file():
+        definition = _graph(source)
+        with tf.Graph().as_default() as graph:
+            tf.import_graph_def(definition, name="")
+        config = tf.compat.v1.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
+        running = tf.compat.v1.Session(graph=graph, config=config)
+        refs = [f"{name}:0" for name in _outputs(definition)]
+        return lambda: running.run(refs, {"image_tensor:0": images})
+    function = tf.saved_model.load(str(source / "saved_model")).signatures["serving_default"]
+    tensor = tf.constant(images)
+    return lambda: [value.numpy() for value in function(input_tensor=tensor).values()]
+
+
+def interleaved(runs: dict[str, Run], rounds: int) -> dict[str, np.ndarray]:
+    """Milliseconds of each, round by round, after some rounds of warm-up."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    for number in range(rounds + WARM_UP):
+        for name, run in runs.items():
+            time.sleep(PAUSE)
+            start = time.perf_counter()
+            run()
+            if number >= WARM_UP:
+                times[name].append((time.perf_counter() - start) * 1e3)
+    return {name: np.array(values) for name, values in times.items()}
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown: a line for each model and number of threads."""
+    head = ("model", "threads", "zoo", "tf2onnx", "TensorFlow", "tf2onnx / zoo", "TensorFlow / zoo", "detections")
+    lines = [f"| {' | '.join((*head, 'zoo converts in', 'tf2onnx in'))} |", "|---|---:" + "|---:" * 8 + "|"]
+    for row in sorted(rows, key=lambda row: (row.model, row.threads)):
+        theirs = (f"{row.tf2onnx:.1f} ms", f"{row.to_tf2onnx:.2f}×", f"{row.found} of {row.wanted}")
+        time_of, ratio, found = theirs if not row.reason else ("–", "–", "–")
+        cells = [row.model, str(row.threads), f"{row.zoo:.1f} ms", time_of, f"{row.tensorflow:.1f} ms", ratio]
+        cells += [f"{row.to_tensorflow:.2f}×", found, f"{row.seconds:.0f} s, {row.gigabytes:.2f} GB"]
+        cells += [row.reason or f"{row.tf2onnx_seconds:.0f} s"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
