@@ -13,7 +13,8 @@ from zoo.catalog.cards import Card
 def start(folder: Path, card: Card) -> ForkServerProcess:
     """A process that fetches `card` into the store below `folder`; its exit code is 0 where that worked."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.fetch.processes", "zoo.fetch.bring"])
+    # What is installed, not this package: the server knows no other path, and it would pass over what it cannot import.
+    context.set_forkserver_preload(["pytest", "zoo.fetch.bring"])
     process = context.Process(target=_fetch, args=(folder, card), daemon=True)
     process.start()
     return process
