@@ -35,7 +35,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--bisect", is_flag=True, help="Compare layer by layer even where nothing failed.")
 @click.option("--quick", "speed", flag_value="quick", help="Time shortly.")
 @click.option("--no-speed", "speed", flag_value="none", help="Do not time.")
-@click.option("--artifact", type=PATH, help="A model file, to verify against --reference, or --cfg and --weights.")
+@click.option("--artifact", type=PATH, help="A model file, to verify against --reference, or against its source.")
 @click.option("--reference", type=PATH, help="The model file that is right, in any format.")
 @click.option("--all", "everything", is_flag=True, help="Every model of the catalog that is here already.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Models at a time.")
@@ -60,6 +60,7 @@ def command(
       zoo verify yolov4-tiny --format onnx,torch --images pictures --junit result.xml
       zoo verify --all -j 2 --format onnx,torch,tf --html report.html
       zoo verify --artifact mine.onnx --cfg mine.cfg --weights mine.weights
+      zoo verify --artifact mine.onnx --graph frozen_inference_graph.pb
       zoo verify --artifact new.onnx --reference old.onnx --require 'speedup>=1.2'
     """
     apply = ending.prepare()
@@ -103,14 +104,15 @@ def _verify_sources(chosen: Chosen, formats: str, **how: Any) -> list[Report]:
 def _verify_file(chosen: Chosen, artifact: Path, reference: Path | None, formats: str, **how: Any) -> list[Report]:
     from zoo.pipeline.verify import verify_files
 
-    cfg, weights = chosen.cfg, chosen.weights
     if chosen.models:
         raise UsageError("give either NAMEs or --artifact")
-    if cfg and weights and not reference:
-        return verify_files(artifact, (cfg, weights), **_how(**how))
-    if reference and not cfg and not weights:
-        return verify_files(artifact, reference, **_how(**how))
-    raise UsageError("--artifact needs what to compare it with: --reference, or both --cfg and --weights")
+    own = any((chosen.cfg, chosen.weights, chosen.graph, chosen.saved_model))
+    if bool(reference) == own:
+        raise UsageError(
+            "--artifact needs what to compare it with: --reference, or its source",
+            hint="a source is --cfg with --weights, --graph or --saved-model",
+        )
+    return verify_files(artifact, reference or chosen.find()[0], **_how(**how))
 
 
 def _how(

@@ -20,6 +20,7 @@ from zoo.pipeline.formats import DIRECT, FORMATS, HUB, READERS, WRITERS, Options
 from zoo.pipeline.source import Source, catalog_source
 
 TF, TFLITE = "tf", "tflite"  # the TensorFlow writer lays a .tflite beside its SavedModel
+WRITTEN_AS = {TFLITE: TF}
 
 
 def convert_model(
@@ -67,13 +68,24 @@ def convert_to_run(
     source: Source, formats: Sequence[str], *, options: Options | None = None, store: Store | None = None
 ) -> list[Artifact]:
     """As `convert`, into the store, with the .tflite that the TensorFlow writer makes as a format of its own."""
-    options = options or Options()
-    if TFLITE in formats:
-        told = {**options.writers.get("tf", {}), TFLITE: True}
-        options = dataclasses.replace(options, writers={**options.writers, "tf": told})
-    written = [TF if one == TFLITE else one for one in formats]
-    artifacts = convert(source, written, options=options, store=store)
+    options = _to_run(options, formats)
+    artifacts = convert(source, [WRITTEN_AS.get(one, one) for one in formats], options=options, store=store)
     return [_tflite(one) if format == TFLITE else one for one, format in zip(artifacts, formats, strict=True)]
+
+
+def needs_hub(source: Source, formats: Sequence[str], options: Options | None = None) -> bool:
+    """Whether `convert_to_run` makes any of these formats by way of ONNX."""
+    options = _to_run(options, formats)
+    return not all(is_direct(source, WRITTEN_AS.get(format, format), options) for format in formats)
+
+
+def _to_run(options: Options | None, formats: Sequence[str]) -> Options:
+    """The options, with those of the TensorFlow writer where it is to make a .tflite."""
+    options = options or Options()
+    if TFLITE not in formats:
+        return options
+    told = {**options.writers.get(TF, {}), TFLITE: True}
+    return dataclasses.replace(options, writers={**options.writers, TF: told})
 
 
 def _tflite(artifact: Artifact) -> Artifact:

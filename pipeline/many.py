@@ -5,30 +5,31 @@ A model that cannot be converted or run is a failed report, not the end of the o
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from zoo.base.errors import ZooError
 from zoo.catalog import Card, Catalog, LockFile, Store
+from zoo.fetch.failures import Refusal
+from zoo.fetch.local import local_path
 from zoo.fetch.model import look_at
+from zoo.fetch.places import Place
 from zoo.pipeline.source import Source
 from zoo.pipeline.verify import verify
 from zoo.verify import Options, Report
 from zoo.verify.result import Device
 from zoo.verify.verdict import FAIL, Judgement
 
-SHIPPED = "package:"  # how the catalog names files that zoo ships with
-
 
 def cards_here(catalog: Catalog, store: Store | None = None) -> list[Card]:
-    """The models of the catalog that need no network: fetched into the store, or shipped with zoo, and whole."""
+    """The models of the catalog that need no network, and are whole: fetched into the store, shipped with zoo, or on
+    this machine by their file:// urls."""
     store, lock_file = store or Store(), LockFile()
     cards = (catalog[name] for name in catalog)
     return [card for card in cards if card.format != "weights" and _is_here(card, store, lock_file)]
@@ -36,7 +37,13 @@ def cards_here(catalog: Catalog, store: Store | None = None) -> list[Card]:
 
 def _is_here(card: Card, store: Store, lock_file: LockFile) -> bool:
     missing = look_at(card, store, lock_file).missing
-    return all(any(url.startswith(SHIPPED) for url in file.urls) for file in missing)
+    return all(any(_is_file(Place(url)) for url in file.urls) for file in missing)
+
+
+def _is_file(place: Place) -> bool:
+    with suppress(Refusal):  # a file url on another machine
+        return place.is_local and local_path(place).is_file()
+    return False
 
 
 def verify_many(
@@ -54,7 +61,6 @@ def verify_many(
     code = 0
     with tempfile.TemporaryDirectory() as folder:
         turn = Path(folder) / "turn"
-        turn.touch()
         context = multiprocessing.get_context("spawn")  # threads of frameworks do not survive a fork
         with ProcessPoolExecutor(min(jobs, len(sources)), mp_context=context) as pool:
             work = [pool.submit(_one, source, formats, options, turn, how) for source in sources]
@@ -72,39 +78,50 @@ def _one(
     """In a worker: the reports on one source, and the exit code of an error."""
     with _taking_part(turn) as alone:
         try:
-            return verify(source, formats, options=dataclasses.replace(options, alone=alone), **how), 0
+            return verify(source, formats, options=options, alone=alone, **how), 0
         except ZooError as error:
             return [_failed(source, formats, options, error)], error.exit_code
 
 
 @contextmanager
 def _taking_part(turn: Path) -> Iterator[Callable[[], AbstractContextManager[None]]]:
-    """Work beside others (a shared lock). What is given is entered to work alone: it waits until all others wait, too,
-    or are done. The system drops the locks of a process that ends, however it ends."""
-    with turn.open("rb") as file:
+    """Work beside others (a shared lock on `turn`). What is given is entered to work alone: it waits until all others
+    wait, too, or are done. The system drops the locks of a process that ends, however it ends."""
+    with turn.open("ab") as file, turn.with_name(f"{turn.name}.door").open("ab") as door:
 
         @contextmanager
         def alone() -> Iterator[None]:
-            _hold(file, shared=False)
+            _change(file, door, EXCLUSIVE)
             try:
                 yield
             finally:
-                _hold(file, shared=True)
+                _change(file, door, SHARED)
 
-        _hold(file, shared=True)
+        _change(file, door, SHARED)
         yield alone
 
 
-if sys.platform == "win32":
+def _change(file: IO[bytes], door: IO[bytes], kind: int) -> None:
+    """Give up the lock and wait for the other kind, first come, first served: who waits stands in the door."""
+    _lock(file, FREE)
+    _lock(door, EXCLUSIVE)
+    _lock(file, kind)
+    _lock(door, FREE)
 
-    def _hold(file: IO[bytes], shared: bool) -> None:
+
+if sys.platform == "win32":
+    SHARED, EXCLUSIVE, FREE = range(3)
+
+    def _lock(file: IO[bytes], kind: int) -> None:
         """Windows has no shared locks that wait: there, timings meet what the other workers do."""
 
 else:
     import fcntl
 
-    def _hold(file: IO[bytes], shared: bool) -> None:
-        fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+    SHARED, EXCLUSIVE, FREE = fcntl.LOCK_SH, fcntl.LOCK_EX, fcntl.LOCK_UN
+
+    def _lock(file: IO[bytes], kind: int) -> None:
+        fcntl.flock(file, kind)
 
 
 def _failed(source: Source, formats: Sequence[str], options: Options, error: ZooError) -> Report:

@@ -7,8 +7,8 @@ reached for: a file that changes afterwards is unverified again.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +17,24 @@ from zoo.base.errors import UsageError
 from zoo.catalog import Store
 from zoo.convert.from_tensorflow.source import find_source
 from zoo.pipeline.beside import beside_each_other
-from zoo.pipeline.convert import convert_to_run
+from zoo.pipeline.convert import convert_to_run, needs_hub
 from zoo.pipeline.formats import HUB
 from zoo.pipeline.formats import Options as Conversion
 from zoo.pipeline.source import Source, catalog_source
 from zoo.verify import (
     ArtifactReference,
     DarknetReference,
+    Examined,
     Options,
     Reference,
     Report,
     TensorFlowReference,
-    verify_artifact,
+    examined,
+    timed,
 )
 from zoo.verify.runtimes.table import format_of
 
+Alone = Callable[[], AbstractContextManager[object]]
 SAME = ("runtime", "device", "precision")  # a newer verdict for the same takes the place of an older one
 
 
@@ -60,34 +63,39 @@ def verify(
     conversion: Conversion | None = None,
     pictures: Sequence[Path] = (),
     store: Store | None = None,
+    alone: Alone = nullcontext,
 ) -> list[Report]:
     """Convert `source` where that is missing, and verify each format on each device against the source.
 
-    Raises what converting raises, and what `zoo.verify.verify_artifact` raises. A source that is itself an ONNX file
-    is the reference of what is written from it.
+    `alone` is entered while speeds are measured: it may wait until nothing else runs on this machine. Raises what
+    converting raises, and what `zoo.verify.verify_artifact` raises. A source that is itself an ONNX file is the
+    reference of what is written from it.
     """
-    hub, *artifacts = convert_to_run(source, (HUB, *formats), options=conversion, store=store)
-    with _reference(source, hub) as reference:
-        return _judge(artifacts, reference, devices, options or Options(), pictures, hub)
+    if not formats:
+        raise UsageError("no format is named")
+    by_hub = needs_hub(source, formats, conversion)
+    made = convert_to_run(source, (HUB, *formats) if by_hub else formats, options=conversion, store=store)
+    hub, artifacts = (made[0], made[1:]) if by_hub else (None, made)
+    with _reference(source, made[0]) as reference:
+        return _judge(artifacts, reference, devices, options or Options(), pictures, hub, alone=alone)
 
 
 def verify_files(
     artifact: Path,
-    reference: Path | tuple[Path, Path],
+    reference: Path | Source,
     *,
     devices: Sequence[str] = ("cpu",),
     options: Options | None = None,
     pictures: Sequence[Path] = (),
 ) -> list[Report]:
-    """Verify one model file against another of any format, or against a Darknet (cfg, weights).
+    """Verify one model file against another of any format, or against the source that it must have been made from.
 
     A TensorFlow model as the reference is run as the source of a conversion is: see `TensorFlowReference`.
     """
     candidate = read_model(artifact)
-    if isinstance(reference, tuple):
-        return _judge(
-            [candidate], DarknetReference(*reference, candidate.options), devices, options or Options(), pictures
-        )
+    if isinstance(reference, Source):
+        with _reference(reference, candidate) as truth:
+            return _judge([candidate], truth, devices, options or Options(), pictures)
     other = read_model(reference)
     kept: AbstractContextManager[Reference]
     if other.format == "tf":
@@ -112,13 +120,14 @@ def read_model(path: Path) -> Artifact:
     return Artifact(path.parent, path.stem, format_of(path), "", (), files, (), ())
 
 
-def _reference(source: Source, hub: Artifact) -> AbstractContextManager[Reference]:
+def _reference(source: Source, made: Artifact) -> AbstractContextManager[Reference]:
+    """The truth about the source of an artifact that was `made` from it: its options say what it must give."""
     if source.family == "darknet":
-        return nullcontext(DarknetReference(source.files["cfg"], source.files["weights"], hub.options))
+        return nullcontext(DarknetReference(source.files["cfg"], source.files["weights"], made.options))
     if source.family == "tensorflow":
         model = find_source(source.files["model"].resolve()).path
-        return TensorFlowReference(model, source.records, hub.options, hub.detector)
-    return ArtifactReference(hub.model, hub.format, detector=hub.detector)
+        return TensorFlowReference(model, source.records, made.options, made.detector)
+    return ArtifactReference(made.model, made.format, detector=made.detector)
 
 
 def _judge(
@@ -129,18 +138,34 @@ def _judge(
     pictures: Sequence[Path],
     hub: Artifact | None = None,
     base: Artifact | None = None,
+    alone: Alone = nullcontext,
 ) -> list[Report]:
     """The reports on each artifact on each device; on each device the speeds are compared, with `base` where there is
     one."""
     by_device = []
     for device in devices:
         on_device = dataclasses.replace(options, device=device)
-        reports = []
-        for artifact in artifacts:
-            reports.append(verify_artifact(artifact, reference, on_device, pictures, hub))
-            record(artifact, reports[-1])
-        by_device.append(beside_each_other(artifacts, reports, reference.inputs, on_device, base))
+        with ExitStack() as opened:
+            found = [
+                opened.enter_context(examined(artifact, reference, on_device, pictures, hub)) for artifact in artifacts
+            ]
+            by_device.append(_timed(found, reference, on_device, base, alone))
     return [report for same_artifact in zip(*by_device, strict=True) for report in same_artifact]
+
+
+def _timed(
+    candidates: Sequence[Examined], reference: Reference, options: Options, base: Artifact | None, alone: Alone
+) -> list[Report]:
+    """The reports with the speeds, all taken while nothing else runs, and each verdict recorded."""
+    if not any(one.to_be_timed(options) for one in candidates):
+        reports = [one.report for one in candidates]
+    else:
+        with alone():
+            reports = [timed(one, options) if one.to_be_timed(options) else one.report for one in candidates]
+            reports = beside_each_other(candidates, reports, reference.inputs, options, base)
+    for one, report in zip(candidates, reports, strict=True):
+        record(one.artifact, report)
+    return reports
 
 
 def record(artifact: Artifact, report: Report) -> None:

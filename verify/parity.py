@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from zoo.base.artifact import Artifact, TensorSpec
 from zoo.verify.histograms import error_histogram
 from zoo.verify.inputs import Sample, as_inputs, stack
 from zoo.verify.noise import Bounds, judge_difference, judge_truth, noise_floor, times_floor
 from zoo.verify.result import Histogram, Measurement, OutputResult
-from zoo.verify.runtimes.protocol import Array, Runner
+from zoo.verify.runtimes.protocol import Array, Runner, Tensors
 from zoo.verify.tensors import compare
 from zoo.verify.truth import Observation
 from zoo.verify.verdict import PASS, Judgement, worst
@@ -53,24 +55,32 @@ def plan(samples: int, sizes: Sequence[int]) -> list[Batch]:
     return batches
 
 
-def run_candidate(runner: Runner, samples: Sequence[Sample], batches: Sequence[Batch]) -> list[CandidateRun]:
-    """Run every batch and cut the outputs into samples."""
+def run_candidate(
+    runner: Runner, samples: Sequence[Sample], batches: Sequence[Batch], truth: Tensors
+) -> list[CandidateRun]:
+    """Run every batch and cut the outputs into samples, each as long as `truth`, the outputs for one sample."""
     runs = []
     for batch in batches:
         feeds = stack([samples[position] for position in batch])
         outputs = runner.run(as_inputs(feeds, runner.inputs))
         runs += [
-            CandidateRun(sample, len(batch), cut(outputs, place, len(batch))) for place, sample in enumerate(batch)
+            CandidateRun(sample, len(batch), cut(outputs, place, len(batch), truth))
+            for place, sample in enumerate(batch)
         ]
     return runs
 
 
-def cut(outputs: dict[str, Array], place: int, batch: int) -> dict[str, Array]:
-    """One sample's part of the outputs. An output without the batch as its first dimension is left whole."""
-    return {
-        name: array[place : place + 1] if array.ndim and array.shape[0] == batch else array
-        for name, array in outputs.items()
-    }
+def cut(outputs: Tensors, place: int, batch: int, truth: Tensors) -> dict[str, Array]:
+    """One sample's part of the outputs: of those that hold the samples one after another along their first dimension.
+    What is no longer for a batch than the truth is for one sample is left whole."""
+    return {name: _cut(array, place, batch, truth.get(name)) for name, array in outputs.items()}
+
+
+def _cut(array: Array, place: int, batch: int, truth: Array | None) -> Array:
+    length = truth.shape[0] if truth is not None and truth.ndim else 1
+    if not array.ndim or array.shape[0] != batch * length:
+        return array
+    return array[place * length : (place + 1) * length]
 
 
 def floors(observations: Sequence[Observation]) -> dict[str, Bounds]:
@@ -84,8 +94,9 @@ def floors(observations: Sequence[Observation]) -> dict[str, Bounds]:
     }
 
 
-def judge_output(name: str, evidence: Evidence) -> OutputResult:
-    """Compare one output over all runs."""
+def judge_output(name: str, evidence: Evidence, may_be_fixed: bool = False) -> OutputResult:
+    """Compare one output over all runs. `may_be_fixed` for a model whose other outputs prove that it works: of them one
+    may be the same for every input, to the last bit, such as a list of anchors."""
     floor, margin = evidence.floors[name], evidence.margin
     measurements = []
     for run in evidence.runs:
@@ -93,11 +104,22 @@ def judge_output(name: str, evidence: Evidence) -> OutputResult:
         judgement = judge_difference(difference, floor, margin)
         times = times_floor(difference, floor)
         measurements.append(Measurement(evidence.samples[run.sample].name, run.batch, difference, times, judgement))
-    truth = judge_truth([seen.truth[name] for seen in evidence.observations], floor.times(margin))
+    truth = Judgement(PASS) if may_be_fixed and _is_fixed(name, evidence) else _proves(name, evidence)
     errors = error_histogram(
         (run.outputs[name], evidence.observations[run.sample].truth[name]) for run in evidence.runs
     )
     return over_measurements(name, measurements, truth, floor, margin, errors)
+
+
+def _proves(name: str, evidence: Evidence) -> Judgement:
+    truths = [seen.truth[name] for seen in evidence.observations]
+    return judge_truth(truths, evidence.floors[name].times(evidence.margin))
+
+
+def _is_fixed(name: str, evidence: Evidence) -> bool:
+    """Whether every run of the reference gives the same."""
+    runs = [outputs[name] for seen in evidence.observations for outputs in (seen.truth, *seen.noise)]
+    return all(np.array_equal(run, runs[0]) for run in runs)
 
 
 def over_measurements(

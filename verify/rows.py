@@ -9,7 +9,7 @@ a list that is cut off.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -29,18 +29,23 @@ from zoo.vision.nms import Detections
 BOXES, SCORES, CLASSES, COUNT = "detection_boxes", "detection_scores", "detection_classes", "num_detections"
 PREFIX = "detection_"
 SAME_IOU = 0.99  # two runs of one program: boxes that overlap less are two things
-PROVING = (BOXES, SCORES)  # of the others a right model may give a constant: one class, one number of rows
+OTHERS = (COUNT, "mask_predictions")  # what belongs to these rows under another name
+# Of the others a right model may give a constant: one class, one number of rows.
+PROVING = (BOXES, SCORES, "raw_detection_boxes", "raw_detection_scores")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one picture that count; `numbers` are all outputs that belong to rows [K, …], by name, and `problem`
-    says what is wrong with the rows themselves."""
+    """The rows of one picture that count; `numbers` are all outputs that belong to rows [K, …], by name. What scores no
+    more than `threshold` may be missing; `problem` says what is wrong with the rows themselves."""
 
     found: Detections
     numbers: dict[str, Array]
-    length: int
+    threshold: float
     problem: str = ""
+
+
+Reader = Callable[[Tensors], Rows]
 
 
 @dataclass(frozen=True)
@@ -67,16 +72,25 @@ def are_rows(names: Sequence[str]) -> bool:
 
 def rows_among(names: Sequence[str]) -> list[str]:
     """Those of the outputs that belong to the rows."""
-    return [name for name in names if name.startswith(PREFIX) or name == COUNT]
+    return [name for name in names if belongs_to_rows(name)]
 
 
-def judge_rows(evidence: Evidence, names: Sequence[str]) -> tuple[dict[str, OutputResult], DetectionResult]:
-    """The verdicts on the outputs `names`, which belong to rows, and on the rows as detections."""
+def belongs_to_rows(name: str) -> bool:
+    """Whether an output of this name has its numbers in the order of the detections."""
+    return name.startswith(PREFIX) or name in OTHERS
+
+
+def judge_rows(
+    evidence: Evidence, names: Sequence[str], read: Reader | None = None
+) -> tuple[dict[str, OutputResult], DetectionResult]:
+    """The verdicts on the outputs `names`, which belong to rows, and on the rows as detections. `read` is for lists
+    that are no detections."""
+    read = read or read_detections
     truths = [read(seen.truth) for seen in evidence.observations]
     noise = [[read(outputs) for outputs in seen.noise] for seen in evidence.observations]
     limits = _limits(truths, noise).times(evidence.margin)
     known = [
-        _truth(rows, limits, seen, evidence.margin)
+        _truth(rows, limits, seen, evidence.margin, read)
         for rows, seen in zip(truths, evidence.observations, strict=True)
     ]  # fmt: skip
     runs, outcomes = [], []
@@ -96,8 +110,9 @@ def judge_rows(evidence: Evidence, names: Sequence[str]) -> tuple[dict[str, Outp
     return outputs, result
 
 
-def read(outputs: Tensors) -> Rows:
-    """The rows of one picture out of outputs with a leading dimension of 1."""
+def read_detections(outputs: Tensors) -> Rows:
+    """The detections of one picture out of outputs with a leading dimension of 1. Where the list is full, its last
+    score is the threshold."""
     length = outputs[SCORES].shape[1]
     counted = float(outputs[COUNT].reshape(-1)[0]) if COUNT in outputs else float(length)
     count = int(np.clip(np.nan_to_num(counted), 0, length))
@@ -105,27 +120,34 @@ def read(outputs: Tensors) -> Rows:
     rest = outputs[SCORES][0, count:]
     if (rest != 0).any() and not problem:
         problem = f"rows behind the {count} that count have scores, up to {float(rest.max()):.3g}"
-    numbers = {
-        name: array[0, :count]
-        for name, array in outputs.items()
-        if name.startswith(PREFIX) and array.ndim > 1 and array.shape[1] == length
-    }
+    numbers = {}
+    for name, array in outputs.items():
+        if belongs_to_rows(name) and array.shape[:2] == (1, length):
+            numbers[name] = array[0, :count]
+        elif belongs_to_rows(name) and array.ndim > 1 and array.shape[0] == length:
+            numbers[name] = array[:count]  # no axis for the pictures
     finite = {name: np.nan_to_num(numbers[name].astype(np.float64)) for name in (BOXES, SCORES, CLASSES)}
-    low, high = np.split(finite[BOXES], 2, axis=1)
-    boxes = np.concatenate([(low + high)[:, ::-1] / 2, (high - low)[:, ::-1]], axis=1)
-    return Rows(Detections(boxes, finite[SCORES], np.rint(finite[CLASSES]).astype(np.int64)), numbers, length, problem)
+    boxes = centred(finite[BOXES])
+    found = Detections(boxes, finite[SCORES], np.rint(finite[CLASSES]).astype(np.int64))
+    full = count == length and length
+    return Rows(found, numbers, float(found.scores.min()) if full else 0.0, problem)
 
 
-def _truth(rows: Rows, limits: Limits, seen: Observation, margin: float) -> Truth:
-    """Where the list is full, its last score is the threshold. What else the reference finds its own runs tell."""
-    full = len(rows.found) == rows.length and rows.length
-    threshold = float(rows.found.scores.min()) if full else 0.0
+def centred(corners: Array) -> Array:
+    """ymin, xmin, ymax, xmax [K, 4] as centre x, y, width, height."""
+    low, high = np.split(corners, 2, axis=1)
+    boxes: Array = np.concatenate([(low + high)[:, ::-1] / 2, (high - low)[:, ::-1]], axis=1)
+    return boxes
+
+
+def _truth(rows: Rows, limits: Limits, seen: Observation, margin: float, read: Reader) -> Truth:
+    """What else the reference finds its own runs tell."""
 
     def again() -> list[Detections]:
         retried = seen.retried(margin, TRIALS) if seen.retried else ()
         return [rows.found, *(read(outputs).found for outputs in (*seen.noise, *retried))]
 
-    return Truth(rows.found, threshold, limits, again)
+    return Truth(rows.found, rows.threshold, limits, again)
 
 
 def _limits(truths: Sequence[Rows], noise: Sequence[Sequence[Rows]]) -> Limits:

@@ -2,13 +2,14 @@
 
 The manifest matches the files and the reference → the model loads, on the device asked for → its inputs and outputs
 are what they should be → every output is near the truth on every sample, alone and in batches → the detections
-match → the timed run's outputs are as good → for a failure, the first layer that departs.
+match → for a failure: whether a second run of the same inputs fails, too, and the first layer that departs → the speed,
+and the timed run's outputs are as good.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,27 +19,21 @@ from zoo.verify.bisect import bisect
 from zoo.verify.detections import Suppression
 from zoo.verify.detector import ROWS, has_detections, judge_detections
 from zoo.verify.environment import environment
-from zoo.verify.inputs import Sample, as_inputs, batch_limit, closed, make_samples
+from zoo.verify.inputs import batch_limit, closed, make_samples
 from zoo.verify.noise import MARGIN
 from zoo.verify.parity import CandidateRun, Evidence, contract, floors, judge_output, plan, run_candidate
 from zoo.verify.pictures import load_pictures
+from zoo.verify.placement import left_to_cpu, operators_of
+from zoo.verify.proposals import judge_proposals, unsettled
 from zoo.verify.result import BatchCost, DetectionResult, Device, OutputResult, Report, SpeedResult
 from zoo.verify.rows import are_rows, judge_rows, rows_among
 from zoo.verify.runtimes.protocol import Array, Runner, Settings, available_threads
 from zoo.verify.runtimes.table import load_on, load_runner
+from zoo.verify.second_look import instability
 from zoo.verify.speed import EFFORTS
-from zoo.verify.timing import Judge, cost_of_batches, time_candidate
+from zoo.verify.timing import cost_of_batches, time_candidate
 from zoo.verify.truth import Reference
 from zoo.verify.verdict import FAIL, PASS, Judgement, overall
-
-# Operators that a GPU run may leave to the CPU: they compute shapes, not pixels.
-SHAPE_OPERATORS = frozenset(
-    (
-        *("Shape", "Size", "Constant", "ConstantOfShape", "Range", "Expand", "Identity", "Cast", "Where", "Equal"),
-        *("Gather", "Concat", "Slice", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "NonZero"),
-        *("Add", "Sub", "Mul", "Div", "Mod", "Min", "Max", "Floor", "Ceil", "ReduceProd", "ReduceMax", "ReduceMin"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -47,7 +42,7 @@ class Options:
 
     `margin` (times the noise floor) of None is the margin of the precision; `speed` is "full", "quick" or "none";
     `threshold` and `nms` are those of the detections compared. `bisect` compares layer by layer even where nothing
-    failed. `alone` is entered while something is timed: it may wait until nothing else runs on this machine.
+    failed.
     """
 
     device: str = "cpu"
@@ -60,7 +55,6 @@ class Options:
     threshold: float = 0.25
     nms: float = 0.45
     bisect: bool = False
-    alone: Callable[[], AbstractContextManager[object]] = nullcontext
 
     @property
     def allowed(self) -> float:
@@ -85,26 +79,69 @@ def verify_artifact(
     be run as asked; anything wrong with the artifact is a Report that says so.
     """
     options = options or Options()
-    settings = Settings(precision=options.precision, threads=options.threads)
+    with examined(artifact, reference, options, pictures, hub) as candidate:
+        return timed(candidate, options) if candidate.to_be_timed(options) else candidate.report
+
+
+@dataclass(frozen=True)
+class Examined:
+    """An artifact after everything but its speed. `report` is on what was found so far; `runner` is the open model on a
+    CPU, `evidence` what was compared, and `judge` the verdict on any evidence: all None where there is nothing to time.
+    """
+
+    artifact: Artifact
+    report: Report
+    runner: Runner | None = None
+    evidence: Evidence | None = None
+    judge: Callable[[Evidence], Judgement] | None = None
+
+    def to_be_timed(self, options: Options) -> bool:
+        """Whether it passed so far, and its speed is asked for."""
+        return self.report.passed and options.speed != "none"
+
+    def opened(self) -> AbstractContextManager[Runner]:
+        """The model to time: on a GPU a session of its own, which may search for the fastest algorithms."""
+        if self.runner:
+            return nullcontext(self.runner)
+        device = self.report.device
+        settings = Settings(device.used, self.report.precision, device.threads, tune=True)
+        return closing(load_runner(self.artifact.model, self.artifact.format, settings))
+
+
+@contextmanager
+def examined(
+    artifact: Artifact,
+    reference: Reference,
+    options: Options,
+    pictures: Sequence[Path] = (),
+    hub: Artifact | None = None,
+) -> Iterator[Examined]:
+    """Everything of `verify_artifact` but the timing. On a CPU the model stays open meanwhile."""
     report = _blank(artifact, reference, options)
     problem = _stale(artifact, reference, hub)
-    if problem:
-        return _failed(report, problem)
-    try:
-        with closing(load_on(artifact.model, artifact.format, options.device, settings)) as runner:
-            return _verify_loaded(artifact, reference, options, runner, pictures, report)
-    except VerificationError as error:
-        return _failed(report, error.message)
+    with ExitStack() as opened:
+        try:
+            if problem:
+                raise VerificationError(problem)
+            settings = Settings(precision=options.precision, threads=options.threads)
+            runner = opened.enter_context(closing(load_on(artifact.model, artifact.format, options.device, settings)))
+            found = _examine(artifact, reference, options, runner, pictures, report)
+        except VerificationError as error:
+            found = Examined(artifact, _failed(report, error.message))
+        if found.report.device.used != "cpu":
+            opened.close()
+            found = replace(found, runner=None)
+        yield found
 
 
-def _verify_loaded(
+def _examine(
     artifact: Artifact,
     reference: Reference,
     options: Options,
     runner: Runner,
     pictures: Sequence[Path],
     report: Report,
-) -> Report:
+) -> Examined:
     report = replace(
         report,
         device=replace(report.device, used=runner.device, runtime=runner.runtime),
@@ -112,36 +149,55 @@ def _verify_loaded(
     )
     problem = contract(runner, reference.outputs, artifact)
     if problem:
-        return _failed(report, problem)
+        return Examined(artifact, _failed(report, problem))
     sizes = _sizes(runner, options.batches)
     inputs = closed(reference.inputs, runner.inputs)
     samples = make_samples(inputs, options.seed, load_pictures(pictures, inputs, reference.detector))
-    operators = _operators(runner, samples[0])
+    operators = operators_of(runner, samples[0])
     report = replace(report, batches=sizes, device=replace(report.device, operators=operators))
-    problem = _left_to_cpu(operators) if runner.device != "cpu" else ""
+    problem = left_to_cpu(operators) if runner.device != "cpu" else ""
     if problem:
-        return _failed(report, problem)
+        return Examined(artifact, _failed(report, problem))
     observations = [reference.observe(sample, options.precision) for sample in samples]
-    runs = run_candidate(runner, samples, plan(len(samples), sizes))
+    runs = run_candidate(runner, samples, plan(len(samples), sizes), observations[0].truth)
     evidence = Evidence(samples, observations, runs, floors(observations), options.allowed)
     return _judge(artifact, reference, options, runner, evidence, report)
 
 
 def _judge(
     artifact: Artifact, reference: Reference, options: Options, runner: Runner, evidence: Evidence, report: Report
-) -> Report:
+) -> Examined:
+    def judge(evidence: Evidence) -> Judgement:
+        return overall(_parts(*_judged(reference, options, evidence)))
+
     outputs, detections = _judged(reference, options, evidence)
-    parts = _parts(outputs, detections)
-    report = replace(report, outputs=outputs, detections=detections, judgement=overall(parts))
-    if report.passed and options.speed != "none":
-        judge = _judge_timed(reference, options, evidence)
-        speed, scaling = _speed(artifact, runner, evidence, options, judge, report.batches)
-        judgement = overall([*parts, ("speed", speed.judgement)])
-        report = replace(report, speed=speed, scaling=scaling, judgement=judgement)
-    if options.bisect or report.judgement.verdict == FAIL:
+    judgement = overall(_parts(outputs, detections))
+    report = replace(report, outputs=outputs, detections=detections, judgement=judgement)
+    unstable = ""
+    if judgement.verdict == FAIL:
+        moving = {*_in_rows(outputs), *(unsettled(evidence) if _in_rows(outputs) else ())}
+        in_place = [output.name for output in outputs if output.name not in moving]
+        unstable = instability(runner, evidence, in_place, judge)
+    if unstable:
+        report = _failed(report, f"{unstable}. The first: {judgement.reason}")
+    elif options.bisect or judgement.verdict == FAIL:
         found = bisect(runner, reference, evidence.samples, _telling_first(outputs), options.allowed)
         report = replace(report, layers=found.layers, departure=found.departure)
-    return report
+    return Examined(artifact, report, runner, evidence, judge)
+
+
+def timed(candidate: Examined, options: Options) -> Report:
+    """The report with the speed of a model that passed so far, and the verdict on the timed run's outputs."""
+    report = candidate.report
+    assert candidate.evidence
+    assert candidate.judge
+    try:
+        with candidate.opened() as runner:
+            speed, scaling = _speed(runner, candidate.evidence, options, candidate.judge, report.batches)
+    except VerificationError as error:
+        return _failed(report, error.message)
+    judgement = overall([("speed", speed.judgement)])
+    return replace(report, speed=speed, scaling=scaling, judgement=judgement)
 
 
 def _judged(
@@ -149,13 +205,15 @@ def _judged(
 ) -> tuple[tuple[OutputResult, ...], DetectionResult | None]:
     """Every output, and the detections where there are any."""
     names = [name for name in reference.outputs if name != ROWS]
-    in_rows: dict[str, OutputResult] = {}
-    detections = None
-    if are_rows(names):
-        in_rows, detections = judge_rows(evidence, rows_among(names))
+    matched: dict[str, OutputResult] = {}
+    detections, rows = None, are_rows(names)
+    if rows:
+        matched, detections = judge_rows(evidence, rows_among(names))
+        proposals = [name for name in unsettled(evidence) if name in names]
+        matched |= judge_proposals(evidence, proposals) if proposals else {}
     elif has_detections(evidence):
         detections = judge_detections(evidence, _suppression(reference, options))
-    return tuple(in_rows.get(name) or judge_output(name, evidence) for name in names), detections
+    return tuple(matched.get(name) or judge_output(name, evidence, may_be_fixed=rows) for name in names), detections
 
 
 def _parts(outputs: Sequence[OutputResult], detections: DetectionResult | None) -> list[tuple[str, Judgement]]:
@@ -179,31 +237,24 @@ def _in_rows(outputs: Sequence[OutputResult]) -> list[str]:
 
 
 def _speed(
-    artifact: Artifact, runner: Runner, evidence: Evidence, options: Options, judge: Judge, sizes: Sequence[int]
+    runner: Runner,
+    evidence: Evidence,
+    options: Options,
+    judge: Callable[[Evidence], Judgement],
+    sizes: Sequence[int],
 ) -> tuple[SpeedResult, tuple[BatchCost, ...]]:
-    """Time the first batch, and what the other sizes cost: on a GPU in a session that may search for the fastest
-    algorithms."""
+    """Time the first batch, and what the other sizes cost. A timed sample is judged by the same rules as before: a
+    failure is one, but whether the samples prove anything was judged on all of them; one of them alone need not."""
     size = evidence.runs[0].batch
     batch = [run.sample for run in evidence.runs[:size]]
-    with ExitStack() as kept:
-        if runner.device != "cpu":
-            settings = Settings(runner.device, options.precision, options.threads, tune=True)
-            runner = kept.enter_context(closing(load_runner(artifact.model, artifact.format, settings)))
-        kept.enter_context(options.alone())
-        speed = time_candidate(runner, evidence.samples, batch, EFFORTS[options.speed], judge)
-        return speed, cost_of_batches(runner, evidence.samples, speed, sizes)
 
-
-def _judge_timed(reference: Reference, options: Options, evidence: Evidence) -> Judge:
-    """The verdict on one sample of a timed run, by the same rules: a failure is one. Whether the samples prove
-    anything was judged on all of them; one of them alone need not."""
-
-    def judge(position: int, outputs: dict[str, Array]) -> Judgement:
-        timed = replace(evidence, runs=[CandidateRun(position, evidence.runs[0].batch, outputs)])
-        judgement = overall(_parts(*_judged(reference, options, timed)))
+    def judge_one(position: int, outputs: dict[str, Array]) -> Judgement:
+        judgement = judge(replace(evidence, runs=[CandidateRun(position, size, outputs)]))
         return judgement if judgement.verdict == FAIL else Judgement(PASS)
 
-    return judge
+    truth = evidence.observations[0].truth
+    speed = time_candidate(runner, evidence.samples, batch, EFFORTS[options.speed], judge_one, truth)
+    return speed, cost_of_batches(runner, evidence.samples, speed, sizes)
 
 
 def _suppression(reference: Reference, options: Options) -> Suppression:
@@ -244,18 +295,6 @@ def _stale(artifact: Artifact, reference: Reference, hub: Artifact | None) -> st
 
 def _hashes(records: Sequence[FileRecord]) -> set[str]:
     return {record.sha256 for record in records}
-
-
-def _operators(runner: Runner, sample: Sample) -> dict[str, dict[str, int]]:
-    """Nodes by provider, where the runtime can tell and it matters: on a GPU."""
-    placement = getattr(runner, "placement", None)
-    return placement(as_inputs(sample.feeds, runner.inputs)) if placement and runner.device != "cpu" else {}
-
-
-def _left_to_cpu(operators: Mapping[str, Mapping[str, int]]) -> str:
-    """Which operators that do real work ran on the CPU although a GPU was asked for."""
-    left = sorted(set(operators.get("CPUExecutionProvider", {})) - SHAPE_OPERATORS)
-    return f"the GPU was asked for, but the CPU ran {', '.join(left)}" if left else ""
 
 
 def _blank(artifact: Artifact, reference: Reference, options: Options) -> Report:

@@ -9,17 +9,23 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
-from dataclasses import replace
 
 import numpy as np
 
-from zoo.base.artifact import Artifact, TensorSpec
+from zoo.base.artifact import TensorSpec
 from zoo.verify.inputs import as_inputs, closed, make_samples, stack
 from zoo.verify.result import Compared
-from zoo.verify.runtimes.protocol import Array, Runner, Settings
-from zoo.verify.runtimes.table import load_runner
-from zoo.verify.speed import Call, Comparison, Effort, compare_times, seconds, warm_up
+from zoo.verify.runtimes.protocol import Array, Runner
+from zoo.verify.speed import (
+    GLIMPSE,
+    Call,
+    Comparison,
+    Effort,
+    compare_times,
+    median_interval,
+    seconds,
+    warm_up,
+)
 
 
 def time_in_turns(calls: Sequence[Call], effort: Effort) -> Array:
@@ -31,9 +37,18 @@ def time_in_turns(calls: Sequence[Call], effort: Effort) -> Array:
     rounds: list[list[float]] = []
     end = time.perf_counter() + effort.seconds * len(calls)
     while len(rounds) < effort.runs or time.perf_counter() < end:
+        if len(rounds) >= effort.runs and not len(rounds) % GLIMPSE and effort.suffices(lambda: _widest(rounds)):
+            break
         times = {place: _settled(calls[place]) for place in (order if len(rounds) % 2 else order[::-1])}
         rounds.append([times[place] for place in order])
     return np.array(rounds)
+
+
+def _widest(rounds: Sequence[Sequence[float]]) -> float:
+    """Half the 95 % interval of the least certain ratio to the first of them, as a share of the ratio."""
+    times = np.log(np.array(rounds))
+    intervals = [median_interval(times[:, column] - times[:, 0]) for column in range(1, times.shape[1])]
+    return max(((one.high - one.low) / 2 for one in intervals), default=0.0)
 
 
 def _settled(call: Call) -> float:
@@ -42,31 +57,14 @@ def _settled(call: Call) -> float:
     return seconds(call)
 
 
-def compare_artifacts(
-    artifacts: Sequence[Artifact],
-    inputs: Sequence[TensorSpec],
-    settings: Settings,
-    *,
-    seed: int,
-    batch: int,
-    effort: Effort,
+def compare_runners(
+    runners: Sequence[Runner], inputs: Sequence[TensorSpec], first: str, *, seed: int, batch: int, effort: Effort
 ) -> list[Compared]:
-    """How fast each artifact but the first is beside the first: one entry for each of those, in their order.
-
-    `inputs` are those of the reference. Raises what loading a model raises.
-    """
-    settings = replace(settings, tune=settings.on_gpu)
-    with ExitStack() as stack_of:
-        runners = [
-            stack_of.enter_context(closing(load_runner(artifact.model, artifact.format, settings)))
-            for artifact in artifacts
-        ]
-        calls = [_call(runner, inputs, seed, batch) for runner in runners]
-        rounds = time_in_turns(calls, effort)
-    first = artifacts[0]
-    name = first.format if len({artifact.name for artifact in artifacts}) == 1 else first.model.name
-    pairs = ((rounds[:, [column, 0]], column) for column in range(1, len(artifacts)))
-    return [_compared(name, batch, compare_times(both, seed + column)) for both, column in pairs]
+    """How fast each model but the `first`, which the report calls so, is beside it: one entry for each of those, in
+    their order. `inputs` are those of the reference."""
+    rounds = time_in_turns([_call(runner, inputs, seed, batch) for runner in runners], effort)
+    pairs = ((rounds[:, [column, 0]], column) for column in range(1, len(runners)))
+    return [_compared(first, batch, compare_times(both, seed + column)) for both, column in pairs]
 
 
 def _call(runner: Runner, inputs: Sequence[TensorSpec], seed: int, batch: int) -> Call:

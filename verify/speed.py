@@ -21,24 +21,37 @@ Call = Callable[[], object]
 
 @dataclass(frozen=True)
 class Effort:
-    """How long to measure: at least so many seconds and so many runs, after at most `warm_up` seconds."""
+    """How long to measure: at least so many runs and so many seconds, after at most `warm_up` seconds.
+
+    Less than `seconds` is enough where the 95 % interval has become `narrow`: within that share of the figure on
+    either side. 0 is never.
+    """
 
     seconds: float
     runs: int
     warm_up: float
+    narrow: float = 0.0
+
+    def suffices(self, width: Callable[[], float]) -> bool:
+        """Whether `width`, half the 95 % interval as a share of the figure, is narrow enough."""
+        return bool(self.narrow) and width() <= self.narrow
 
 
-FULL = Effort(seconds=3.0, runs=100, warm_up=10.0)
+FULL = Effort(seconds=3.0, runs=100, warm_up=10.0, narrow=0.01)
 QUICK = Effort(seconds=0.5, runs=10, warm_up=1.0)
 GLANCE = Effort(seconds=0.3, runs=5, warm_up=0.5)  # for the cost of larger batches
 EFFORTS = {"full": FULL, "quick": QUICK}
 # For each of several candidates in turns.
-IN_TURNS = {"full": Effort(seconds=3.0, runs=25, warm_up=2.0), "quick": Effort(seconds=0.4, runs=10, warm_up=0.5)}
+IN_TURNS = {
+    "full": Effort(seconds=3.0, runs=25, warm_up=2.0, narrow=0.02),
+    "quick": Effort(seconds=0.4, runs=10, warm_up=0.5),
+}
 
 WINDOW = 5  # runs in each half of the warm-up test
 STABLE = 0.05  # medians of two neighbouring windows closer than this: warm
 UNSTEADY = 0.05  # the coefficient of variation above which a report warns
 RESAMPLES = 1000
+GLIMPSE = 25  # runs between two looks at how narrow the interval is
 LONGEST = 2000  # times that enter one bootstrap; more would not narrow the interval in a way that matters
 
 
@@ -64,8 +77,16 @@ def measure(call: Call, effort: Effort) -> Array:
     times: list[float] = []
     end = time.perf_counter() + effort.seconds
     while len(times) < effort.runs or time.perf_counter() < end:
+        if len(times) >= effort.runs and not len(times) % GLIMPSE and effort.suffices(lambda: width_of(times)):
+            break
         times.append(seconds(call))
     return np.array(times)
+
+
+def width_of(times: Sequence[float]) -> float:
+    """Half the 95 % interval of the median, as a share of it."""
+    interval = median_interval(np.array(times))
+    return (interval.high - interval.low) / 2 / interval.value
 
 
 def seconds(call: Call) -> float:

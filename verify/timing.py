@@ -12,7 +12,7 @@ from zoo.verify.inputs import Sample, as_inputs, stack
 from zoo.verify.parity import cut
 from zoo.verify.result import BatchCost, SpeedResult
 from zoo.verify.runtimes.memory import forget_peak, peak_memory
-from zoo.verify.runtimes.protocol import Array, Runner
+from zoo.verify.runtimes.protocol import Array, Runner, Tensors
 from zoo.verify.speed import GLANCE, UNSTEADY, Effort, measure, median_interval, warm_up
 from zoo.verify.verdict import Judgement, overall
 
@@ -21,9 +21,9 @@ Judge = Callable[[int, dict[str, Array]], Judgement]
 
 
 def time_candidate(
-    runner: Runner, samples: Sequence[Sample], batch: Sequence[int], effort: Effort, judge: Judge
+    runner: Runner, samples: Sequence[Sample], batch: Sequence[int], effort: Effort, judge: Judge, truth: Tensors
 ) -> SpeedResult:
-    """Time one batch (positions of samples) and judge what the last timed run gave."""
+    """Time one batch (positions of samples) and judge what the last timed run gave; `truth` as in `run_candidate`."""
     feeds = as_inputs(stack([samples[position] for position in batch]), runner.inputs)
     forget_peak()
     call, outputs = runner.bind(feeds)
@@ -31,7 +31,7 @@ def time_candidate(
     times = measure(call, effort)
     last = outputs()
     judgement = overall(
-        (f"timed run, {samples[position].name}", judge(position, cut(last, place, len(batch))))
+        (f"timed run, {samples[position].name}", judge(position, cut(last, place, len(batch), truth)))
         for place, position in enumerate(batch)
     )
     variation = float(times.std() / times.mean())

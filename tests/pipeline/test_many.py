@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 from zoo.base.errors import ConversionError
@@ -16,9 +17,26 @@ def test_here_is_what_needs_no_network(tmp_path: Path) -> None:
     assert [card.name for card in cards_here(load_catalog(), Store(tmp_path))] == ["shapes-tiny"]
 
 
+def test_a_file_url_needs_no_network(tmp_path: Path) -> None:
+    catalog = tmp_path / "zoo.yaml"
+    catalog.write_text(
+        "schema: 1\nmodels:\n"
+        "  mine: {family: darknet, task: detection, contract: darknet-detector, input: {width: 32, height: 32},\n"
+        f"    files: [{{role: cfg, name: a.cfg, urls: [{(tmp_path / 'a.cfg').as_uri()}]}},\n"
+        f"            {{role: weights, name: a.weights, urls: [{(tmp_path / 'a.weights').as_uri()}]}}]}}\n"
+    )
+    (tmp_path / "a.cfg").write_text("[net]")
+
+    def here() -> list[str]:
+        return [card.name for card in cards_here(load_catalog((catalog,)), Store(tmp_path / "store"))]
+
+    assert "mine" not in here()
+    (tmp_path / "a.weights").write_bytes(b"weights")
+    assert "mine" in here()
+
+
 def test_who_works_alone_waits_for_all_others(tmp_path: Path) -> None:
     turn = tmp_path / "turn"
-    turn.touch()
     told: list[str] = []
     joined, waiting = threading.Event(), threading.Event()
 
@@ -41,11 +59,35 @@ def test_who_works_alone_waits_for_all_others(tmp_path: Path) -> None:
     assert told in (["still at work", "alone", "other alone"], ["still at work", "other alone", "alone"])
 
 
+def test_who_waits_comes_before_who_would_go_on_working(tmp_path: Path) -> None:
+    turn = tmp_path / "turn"
+    told: list[str] = []
+    joined, asked = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with _taking_part(turn) as alone:
+            joined.set()
+            asked.wait(10)
+            with alone():
+                told.append("other alone")
+
+    thread = threading.Thread(target=other)
+    with _taking_part(turn) as alone:
+        thread.start()
+        assert joined.wait(10)
+        asked.set()
+        with alone():
+            time.sleep(0.2)  # by now the other waits
+            told.append("alone")
+        told.append("at work again")
+    thread.join(10)
+    assert told in (["alone", "other alone", "at work again"], ["other alone", "alone", "at work again"])
+
+
 def test_a_model_that_cannot_be_verified_is_a_failed_report(tmp_path: Path) -> None:
     cfg, weights, turn = tmp_path / "bad.cfg", tmp_path / "bad.weights", tmp_path / "turn"
     cfg.write_text("[net]\nwidth=32\nheight=32\nchannels=3\n[unheard-of]\n")
     weights.write_bytes(b"\0" * 20)
-    turn.touch()
     (report,), code = _one(darknet_source(cfg, weights), ("onnx",), Options(threads=1), turn, {})
     assert code == ConversionError.exit_code
     assert not report.passed

@@ -12,7 +12,7 @@ from zoo.base.artifact import Artifact, FileRecord, read_artifact
 from zoo.base.errors import ConversionError, MissingBackend, UsageError
 from zoo.catalog import Store
 from zoo.convert.from_darknet import DarknetOptions
-from zoo.pipeline.convert import convert
+from zoo.pipeline.convert import convert, needs_hub
 from zoo.pipeline.formats import Options as Conversion
 from zoo.pipeline.source import Source, darknet_source, onnx_source
 from zoo.pipeline.verify import read_model, record, verify, verify_files
@@ -94,8 +94,7 @@ def test_two_files(source: Source, store: Store, tmp_path: Path) -> None:
     first, second = convert(source, ("onnx", "torch"), store=store)
     (report,) = verify_files(second.model, first.model, options=OPTIONS)
     assert report.judgement.verdict == PASS, report.judgement.reason
-    files = source.files["cfg"], source.files["weights"]
-    (report,) = verify_files(first.folder, files, options=OPTIONS)
+    (report,) = verify_files(first.folder, source, options=OPTIONS)
     assert report.judgement.verdict == PASS
 
 
@@ -114,7 +113,7 @@ def test_a_changed_file_is_unverified_and_keeps_no_verdict(source: Source, store
     content = bytearray(artifact.model.read_bytes())
     content[-3] ^= 1
     artifact.model.write_bytes(content)
-    (report,) = verify_files(artifact.model, (source.files["cfg"], source.files["weights"]), options=OPTIONS)
+    (report,) = verify_files(artifact.model, source, options=OPTIONS)
     assert "unverified" in report.judgement.reason
     record(artifact, report)
     assert read_artifact(artifact.folder).verdicts == ()
@@ -136,3 +135,15 @@ def test_outputs_keep_their_names_where_a_format_cannot_hold_them(source: Source
     for report in verify(source, ("tf", "tflite"), options=OPTIONS, conversion=raw, store=store):
         assert report.judgement.verdict == PASS, report.judgement.reason
         assert [output.name for output in report.outputs] == ["001_yolo"]
+
+
+def test_no_format_is_a_usage_error(source: Source, store: Store) -> None:
+    with pytest.raises(UsageError, match="no format"):
+        verify(source, (), options=OPTIONS, store=store)
+
+
+@pytest.mark.parametrize(
+    ("formats", "needed"), [(("tf",), False), (("tf", "tflite"), True), (("tf", "onnx"), True), (("torch",), True)]
+)
+def test_a_tensorflow_model_written_as_such_goes_past_onnx(formats: tuple[str, ...], needed: bool) -> None:
+    assert needs_hub(Source("mine", "tensorflow", {}), formats) is needed

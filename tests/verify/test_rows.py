@@ -11,7 +11,7 @@ from zoo.verify.inputs import Sample
 from zoo.verify.noise import Bounds
 from zoo.verify.parity import CandidateRun, Evidence
 from zoo.verify.result import DetectionResult, OutputResult
-from zoo.verify.rows import are_rows, judge_rows, read, rows_among
+from zoo.verify.rows import are_rows, judge_rows, read_detections, rows_among
 from zoo.verify.runtimes.protocol import Array
 from zoo.verify.truth import Observation
 from zoo.verify.verdict import FAIL, INCONCLUSIVE, PASS
@@ -121,10 +121,10 @@ def test_a_missing_row_is_borderline_where_the_reference_loses_it_too() -> None:
 
 def test_rows_behind_the_count_must_be_empty() -> None:
     truth = detections()
-    rows = read({**truth, "num_detections": np.array([4], np.float32)})
+    rows = read_detections({**truth, "num_detections": np.array([4], np.float32)})
     assert len(rows.found) == 4
     assert "behind the 4" in rows.problem
-    assert "of 10 rows" in read({**truth, "num_detections": np.array([11], np.float32)}).problem
+    assert "of 10 rows" in read_detections({**truth, "num_detections": np.array([11], np.float32)}).problem
 
 
 def test_nothing_detected_proves_nothing() -> None:

@@ -21,6 +21,8 @@ from zoo.verify.parity import Evidence, plan
 from zoo.verify.pictures import find_pictures
 from zoo.verify.result import DetectionResult, Report
 from zoo.verify.run import Options, verify_artifact
+from zoo.verify.runtimes.onnx_runtime import OnnxRuntimeRunner
+from zoo.verify.runtimes.protocol import Array, Tensors
 from zoo.verify.verdict import FAIL, INCONCLUSIVE, PASS, Judgement
 
 OPTIONS = Options(speed="none", threads=1)
@@ -70,6 +72,24 @@ def test_a_timed_sample_need_not_prove_anything_alone(
     monkeypatch.setattr(run, "judge_detections", judge)
     report = verify_artifact(artifact, reference, dataclasses.replace(OPTIONS, speed="quick", batches=(1,)))
     assert report.judgement.verdict == PASS
+
+
+def test_a_program_that_gives_two_answers_fails_for_that(
+    artifact: Artifact, reference: tiny.TinyReference, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch's wheels did this: the first call of a function by several threads was of lower precision."""
+    right, calls = OnnxRuntimeRunner.run, []
+
+    def off_at_first(runner: OnnxRuntimeRunner, feeds: Tensors) -> dict[str, Array]:
+        calls.append(runner)
+        return {name: array + np.float32(1e-3 * (len(calls) == 1)) for name, array in right(runner, feeds).items()}
+
+    monkeypatch.setattr(OnnxRuntimeRunner, "run", off_at_first)
+    report = verify_artifact(artifact, reference, OPTIONS)
+    assert report.judgement.verdict == FAIL
+    assert "two runs of the same input differ, boxes by" in report.judgement.reason
+    assert "the second passes. The first: output boxes: uniform (batch 1)" in report.judgement.reason
+    assert report.departure is None
 
 
 def test_the_seed_decides_the_inputs(artifact: Artifact, reference: tiny.TinyReference, report: Report) -> None:
