@@ -71,7 +71,7 @@ def _to_opencv(hub: Artifact, out: Path, told: Mapping[str, Any]) -> Artifact:
 
 def _to_classic(hub: Artifact, out: Path, told: Mapping[str, Any]) -> Artifact:
     raise UsageError(
-        f"{hub.name}: opencv-classic is for Darknet models: the cfg and weights as OpenCV 4's own reader takes them",
+        f"{hub.name}: opencv-classic is for Darknet models and TF 1 SSDs: the source as OpenCV 4's own reader takes it",
         hint="any model is written for OpenCV with --to opencv",
     )
 
@@ -82,6 +82,14 @@ def _darknet_again(source: Source, out: Path, options: Options) -> Artifact:
     told, files = options.darknet, source.files
     size = {"width": told.width, "height": told.height}
     return darknet_to_classic(files["cfg"], files["weights"], out, **size, name=source.name, labels=source.labels)
+
+
+def _ssd_again(source: Source, out: Path, options: Options) -> Artifact:
+    from zoo.convert.to_opencv.tensorflow_pair import tensorflow_to_classic
+
+    told = options.tensorflow
+    size = {"width": told.width, "height": told.height}
+    return tensorflow_to_classic(source.files["model"], out, **size, name=source.name, labels=source.labels)
 
 
 def _tensorflow_again(source: Source, out: Path, options: Options) -> Artifact:
@@ -113,6 +121,7 @@ WRITERS: dict[str, Callable[[Artifact, Path, Mapping[str, Any]], Artifact]] = {
 DIRECT: dict[tuple[str, str], Callable[[Source, Path, Options], Artifact]] = {
     ("tensorflow", "tf"): _tensorflow_again,
     ("darknet", "opencv-classic"): _darknet_again,
+    ("tensorflow", "opencv-classic"): _ssd_again,
 }
 FORMATS = (HUB, *WRITERS)
 

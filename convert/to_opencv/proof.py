@@ -121,13 +121,18 @@ def _judge_rows(outputs: Tensors, expected: Tensors, opencv: OpenCV) -> None:
     if not set(DETECTIONS) <= set(expected):
         return
     found, right = (_rows(side) for side in (outputs, expected))
-    apart = np.abs(found[None] - right[:, None]).max(axis=2, initial=0)
-    share = (apart.min(axis=1, initial=np.inf) < NEAR).mean() if len(right) else 1.0
+    share = share_found(found, right)
     if share < FOUND:
         raise ConversionError(
             f"OpenCV {opencv.version} gives {share:.0%} of the detections that the original gives for the same noise",
             hint="an operator works otherwise than ONNX says: please report the model",
         )
+
+
+def share_found(found: NDArray[np.float64], right: NDArray[np.float64]) -> float:
+    """How many of the detections `right`, [K, 6], are among `found`, of all; 1 where there are none."""
+    apart = np.abs(found[None] - right[:, None]).max(axis=2, initial=0)
+    return float((apart.min(axis=1, initial=np.inf) < NEAR).mean()) if len(right) else 1.0
 
 
 def _rows(outputs: Tensors) -> NDArray[np.float64]:
