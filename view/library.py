@@ -23,6 +23,7 @@ from zoo.pipeline.models import RUNNABLE, find_models
 from zoo.verify.runtimes.protocol import Settings
 from zoo.vision.contract import Rule
 from zoo.vision.draw import class_colour, label_of
+from zoo.vision.masks import encode_mask
 from zoo.vision.nms import Detections
 from zoo.vision.preprocess import Pixels, load_pixels
 
@@ -95,7 +96,7 @@ class Library:
             "threshold": rule.threshold,
             "iou": rule.iou,
             "results": [
-                _result(step, one, missing if step is first else one.here)
+                _result(step, one, missing if step is first else one.here, (pixels.shape[1], pixels.shape[0]))
                 for step, one in zip(steps, differences, strict=True)
             ],
         }
@@ -156,23 +157,10 @@ def _look(detector: Detector, pixels: Pixels) -> _Step:
     return _Step(detector, prepared, raw, found, seconds)
 
 
-def _result(step: _Step, difference: Difference, marked: frozenset[int] | set[int]) -> dict[str, Any]:
+def _result(
+    step: _Step, difference: Difference, marked: frozenset[int] | set[int], size: tuple[int, int]
+) -> dict[str, Any]:
     artifact, runner = step.detector.artifact, step.detector.runner
-    detections = []
-    for number, (box, score, label) in enumerate(
-        zip(step.found.boxes.tolist(), step.found.scores.tolist(), step.found.classes.tolist(), strict=True)
-    ):
-        x, y, width, height = box
-        detections.append(
-            {
-                "label": label_of(label, artifact.labels),
-                "class": label,
-                "score": score,
-                "box": [x - width / 2, y - height / 2, width, height],
-                "colour": "#{:02x}{:02x}{:02x}".format(*class_colour(label)),
-                "differs": number in marked,
-            }
-        )
     return {
         "format": artifact.format,
         "runtime": runner.runtime,
@@ -181,7 +169,26 @@ def _result(step: _Step, difference: Difference, marked: frozenset[int] | set[in
         "same": difference.is_none,
         "finding": difference.finding,
         "verdicts": _standing(artifact),
-        "detections": detections,
+        "detections": [
+            _detection(step.found, number, artifact.labels, number in marked, size) for number in range(len(step.found))
+        ],
+    }
+
+
+def _detection(
+    found: Detections, number: int, labels: Sequence[str], differs: bool, size: tuple[int, int]
+) -> dict[str, Any]:
+    box, label = found.boxes[number], int(found.classes[number])
+    x, y, width, height = box.tolist()
+    mask = {} if found.masks is None else {"segmentation": encode_mask(found.masks[number], box, size)}
+    return {
+        "label": label_of(label, labels),
+        "class": label,
+        "score": float(found.scores[number]),
+        "box": [x - width / 2, y - height / 2, width, height],
+        "colour": "#{:02x}{:02x}{:02x}".format(*class_colour(label)),
+        "differs": differs,
+        **mask,
     }
 
 

@@ -100,11 +100,20 @@ def _object(**properties: Any) -> dict[str, Any]:
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
+def _with_optional(optional: dict[str, Any], **properties: Any) -> dict[str, Any]:
+    schema = _object(**properties)
+    return {**schema, "properties": {**properties, **optional}}
+
+
 TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
+# Of models that give masks; it is the only thing that an answer may lack.
+MASK = _object(size={"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}, counts=TEXT)
+MASK["description"] = "COCO's compressed run lengths on the whole picture; size is height, width"
 SCHEMAS: dict[str, Any] = {
     "Error": _object(error=_object(status={"type": "integer"}, message=TEXT, hint=TEXT)),
     "Model": _object(name=TEXT, family=TEXT, task=TEXT, here=FLAG),
-    "Detection": _object(
+    "Detection": _with_optional(
+        {"segmentation": MASK},
         label=TEXT,
         **{"class": {"type": "integer"}},
         score=NUMBER,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.view.serving import serving
 from zoo.catalog import Store
 from zoo.shapes import SAMPLE
 from zoo.view.server import ViewServer
+from zoo.vision.masks import encode_mask, placed_mask
 
 SECONDS = 60  # that something may take: the machine may be busy
 DROP = """(async () => {
@@ -107,6 +109,32 @@ def test_formats_are_beside_each_other_and_a_higher_score_leaves_less(page: Page
     page.evaluate(f"({change})('threshold', '0.95')")
     wait_for(page, f"!document.getElementById('results').hasAttribute('aria-busy') && {BOXES} <= {before}")
     assert page.evaluate("document.getElementById('threshold-value').textContent") == "0.95"
+
+
+def test_masks_are_painted_where_they_lie(page: Page) -> None:
+    """The page reads COCO's run lengths as they are written: a red mask on white changes green and blue, there only."""
+    random = np.random.default_rng(0)
+    mask, box, size = random.random((15, 15)), np.array([0.6, 0.45, 0.9, 0.7]), (61, 43)
+    rows, columns, inside = placed_mask(mask, box, size)
+    expected = np.zeros(size[::-1], bool)
+    expected[rows, columns] = inside
+    one = json.dumps({"colour": "#ff0000", "segmentation": encode_mask(mask, box, size)})
+    painted = page.evaluate(f"""(() => {{
+      const canvas = make("canvas", {{ width: {size[0]}, height: {size[1]} }}), pen = canvas.getContext("2d");
+      pen.fillStyle = "#ffffff"; pen.fillRect(0, 0, {size[0]}, {size[1]});
+      paintMasks(pen, [{one}], {{ width: {size[0]}, height: {size[1]} }});
+      return [...pen.getImageData(0, 0, {size[0]}, {size[1]}).data]; }})()""")
+    pixels = np.array(painted).reshape(*size[::-1], 4)
+    assert (pixels[..., 0] == 255).all()
+    np.testing.assert_array_equal(pixels[..., 1] < 200, expected)
+
+
+def test_a_label_is_text_whatever_it_says(page: Page) -> None:
+    """Labels come with a model that anyone may have made."""
+    evil = json.dumps({"label": "<img src=x onerror=alert(1)>", "score": 0.5, "box": [0, 0, 1, 1], "colour": "#ff0000"})
+    found = f'{{"detections": [{evil}], "format": "onnx"}}'
+    made = f"[boxes({found}, {{ width: 9, height: 9 }}), list([{evil}])]"
+    assert page.evaluate(f"{made}.every((one) => !one.querySelector('img') && one.textContent.includes('onerror'))")
 
 
 def test_a_file_that_is_no_picture_is_told_in_words(page: Page) -> None:
