@@ -130,7 +130,8 @@ def _entry(stack: ExitStack, name: str, format: str, device: str, find: Finder, 
         call, outputs = detector.runner.bind(prepared.feeds)
         call()
     except ZooError as error:
-        return Row(name, format, device, threads=threads, problem=error.message, exit_code=error.exit_code)
+        problem = "; ".join(filter(None, (error.message, error.hint)))
+        return Row(name, format, device, threads=threads, problem=problem, exit_code=error.exit_code)
     return _Entry(row, detector, prepared, call, outputs, [])
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from zoo.base.artifact import Artifact
 from zoo.base.files import atomic_file
+from zoo.base.optional import require
 from zoo.pipeline.convert import convert_model
 from zoo.pipeline.detect import detect_in_picture
 from zoo.pipeline.verify import verify_model
@@ -44,6 +45,7 @@ def run_demo(out: Path, tell: Callable[[str], None]) -> Demo:
 
     `tell` gets a line before each step. Needs ONNX Runtime: MissingBackend where it is not here.
     """
+    require("onnxruntime", "verifying what the demo converts")
     tell(f"fetch and convert {MODEL} (shipped with zoo: no network needed) to ONNX")
     (artifact,) = convert_model(MODEL, out=out)
     tell("verify it against the float64 interpreter of its Darknet cfg, and time it")

@@ -13,6 +13,7 @@ from typing import Any
 
 from zoo.base.artifact import Artifact
 from zoo.base.errors import UsageError
+from zoo.base.optional import require
 from zoo.convert.from_darknet import DarknetOptions, darknet_to_onnx
 from zoo.convert.from_tensorflow import TensorFlowSourceOptions, tensorflow_to_onnx
 from zoo.pipeline.source import Source
@@ -52,6 +53,7 @@ def _from_tensorflow(source: Source, out: Path, options: Options) -> Artifact:
 
 
 def _to_torch(hub: Artifact, out: Path, told: Mapping[str, Any]) -> Artifact:
+    require("torch", "converting to PyTorch")  # the writer's modules import it
     from zoo.convert.to_torch import TorchOptions, onnx_to_torch
 
     return onnx_to_torch(hub.model, out, TorchOptions(**told), **_inherited(hub))
