@@ -16,7 +16,7 @@ from zoo.convert.onnx_graph.build import GraphBuilder, Model, plain_chunks
 from zoo.convert.onnx_graph.rewrite.batched_nms import Field, NmsInputs, NmsParameters, batched_nms
 from zoo.convert.onnx_graph.rewrite.crop_and_resize import crop_and_resize
 from zoo.convert.onnx_graph.rewrite.pixels import Pixels, pixels_of
-from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_resize
+from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_nearest, tf_resize
 from zoo.convert.onnx_graph.rewrite.tf_sigmoid import tf_sigmoid
 from zoo.convert.onnx_graph.rewrite.tidy import tidied
 
@@ -153,9 +153,11 @@ def _replace(builder: GraphBuilder, cut: Cut, pixels: Mapping[str, Pixels]) -> s
         return tf_sigmoid(builder, names[0])
     sizes = [None if isinstance(value, str) else value for value in cut.inputs]
     size = None if sizes[-1] is None else (int(sizes[-1][0]), int(sizes[-1][1]))
+    rule = ResizeRule(bool(cut.attributes.get("align_corners")), bool(cut.attributes.get("half_pixel_centers")))
     if cut.op == "ResizeBilinear":
-        rule = ResizeRule(bool(cut.attributes.get("align_corners")), bool(cut.attributes.get("half_pixel_centers")))
         return tf_resize(builder, pixels.get(names[0]) or Pixels(names[0]), size or names[1], rule)
+    if cut.op == "ResizeNearestNeighbor":
+        return tf_nearest(builder, names[0], size or names[1], rule)
     if size is None or cut.attributes.get("method", b"bilinear") != b"bilinear":
         raise ConversionError(f"{cut.op} {cut.name!r}: only bilinear crops of a fixed size can be converted")
     index = names[2] or builder.constant(sizes[2], np.int32)

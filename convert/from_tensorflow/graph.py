@@ -14,8 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from zoo.base.errors import ConversionError
+from zoo.convert.from_tensorflow.source import AGAIN
+
 PASSING = {"Identity", "StopGradient", "PreventGradient", "Snapshot", "Enter", "RefEnter"}
 """Operators that give their first input unchanged."""
+IMPLEMENTED = {b"non_max_suppression_padded_v2": ("NonMaxSuppressionV4", 5)}
+"""Functions that TensorFlow itself marks as the implementation of something, by that mark: the operator that computes
+the same, and how many of the function's arguments it takes. A call of one is read as the operator."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,8 @@ class Node:
     def integers(self, attribute: str) -> tuple[int, ...]:
         return tuple(self.attributes[attribute].list.i) if attribute in self.attributes else ()
 
-    def flag(self, attribute: str) -> bool:
-        return bool(self.attributes[attribute].b) if attribute in self.attributes else False
+    def flag(self, attribute: str, default: bool = False) -> bool:
+        return bool(self.attributes[attribute].b) if attribute in self.attributes else default
 
 
 def reference(text: str) -> str:
@@ -61,10 +67,13 @@ class SourceGraph:
     @classmethod
     def of(cls, graph_def: Any) -> SourceGraph:
         functions = {function.signature.name: function for function in graph_def.library.function}
-        return cls(_nodes(graph_def), functions)
+        nodes = {node.name: _node(node, reference, functions) for node in graph_def.node}
+        return cls(nodes, functions)
 
     def function(self, name: str) -> SourceGraph:
-        """The body of a function as a graph. Raises KeyError where the graph has no such function."""
+        """The body of a function as a graph. Raises ConversionError where the graph has no such function."""
+        if name not in self.functions:
+            raise ConversionError(f"the graph is not whole: it has no function {name!r}, which is called", hint=AGAIN)
         function = self.functions[name]
         arguments = {
             argument.name: Node(argument.name, "Placeholder", (), {}) for argument in function.signature.input_arg
@@ -79,7 +88,7 @@ class SourceGraph:
             output, _, offset = rest.partition(":")
             return f"{name}:{first[name][output] + int(offset)}"
 
-        nodes = {node.name: _node(node, flat) for node in function.node_def}
+        nodes = {node.name: _node(node, flat, self.functions) for node in function.node_def}
         return SourceGraph(
             nodes=arguments | nodes,
             functions=self.functions,
@@ -100,7 +109,13 @@ class SourceGraph:
         return called
 
     def producer(self, ref: str) -> Node:
-        return self.nodes[node_name(ref)]
+        """The node that makes a tensor. Raises ConversionError where the graph lacks it."""
+        name = node_name(ref)
+        if name not in self.nodes:
+            raise ConversionError(
+                f"the graph is not whole: it has no node {name!r}, whose result is needed", hint=AGAIN
+            )
+        return self.nodes[name]
 
     def origin(self, ref: str) -> str:
         """Where a tensor comes from, identities left out."""
@@ -138,13 +153,13 @@ def constant_of(node: Node) -> np.ndarray:
     return np.asarray(tensor_util.MakeNdarray(node.attributes["value"].tensor))
 
 
-def _nodes(graph_def: Any) -> dict[str, Node]:
-    return {node.name: _node(node, reference) for node in graph_def.node}
-
-
-def _node(proto: Any, canonical: Callable[[str], str]) -> Node:
+def _node(proto: Any, canonical: Callable[[str], str], functions: Mapping[str, Any]) -> Node:
     inputs = tuple(canonical(text) for text in proto.input if not text.startswith("^"))
-    return Node(proto.name, proto.op, inputs, proto.attr)
+    op, count = proto.op, len(inputs)
+    called = functions.get(proto.attr["f"].func.name) if "f" in proto.attr else None
+    if called is not None and "_implements" in called.attr:
+        op, count = IMPLEMENTED.get(called.attr["_implements"].s, (op, count))
+    return Node(proto.name, op, inputs[:count], proto.attr)
 
 
 def _first_outputs(proto: Any) -> dict[str, int]:

@@ -135,12 +135,13 @@ def _loaded(graph: SourceGraph, keys: Mapping[str, str], outputs: Mapping[str, s
 
 
 def _reached(graph: SourceGraph, refs: Any) -> set[str]:
-    pending, reached = [ref.rpartition(":")[0] for ref in refs], set()
+    """The names of the nodes that `refs` depend on."""
+    pending, reached = list(refs), set()
     while pending:
-        name = pending.pop()
-        if name not in reached:
-            reached.add(name)
-            pending += [ref.rpartition(":")[0] for ref in graph.nodes[name].inputs]
+        node = graph.producer(pending.pop())
+        if node.name not in reached:
+            reached.add(node.name)
+            pending += node.inputs
     return reached
 
 

@@ -51,7 +51,7 @@ def translate(graph: tf.Graph, inputs: Sequence[Any], wanted: Sequence[Any], giv
     _compute_constants(graph, nodes, order, [tensor.name for tensor in wanted])
     needed = _needed(nodes, [tensor.name for tensor in wanted])
     gates = _gates(nodes, needed)
-    cuts = [_cut(graph, nodes, name) for name in order if name in needed and _is_cut(nodes[name], gates)]
+    cuts = [_cut(graph, nodes, name) for name in order if name in needed and _is_cut(graph, nodes[name], gates)]
     outputs = [tensor.name for tensor in wanted]
     outputs += [ref for cut in cuts for ref in cut.inputs if isinstance(ref, str)]
     placeholders = [tensor.name for tensor in (*inputs, *given)] + [f"{cut.name}:0" for cut in cuts]
@@ -133,8 +133,19 @@ def _gates(nodes: Mapping[str, Any], needed: set[str]) -> set[str]:
     return {node_name(reference(text)) for user in users for text in user.input}
 
 
-def _is_cut(node: Any, gates: set[str]) -> bool:
-    return node.op in CUT or (node.op == "Sigmoid" and node.name not in gates)
+def _is_cut(graph: tf.Graph, node: Any, gates: set[str]) -> bool:
+    if node.op == "Sigmoid":
+        return node.name not in gates
+    if node.op == "ResizeNearestNeighbor":
+        return not _repeats_pixels(graph.get_operation_by_name(node.name))
+    return node.op in CUT
+
+
+def _repeats_pixels(resize: tf.Operation) -> bool:
+    """True where each pixel becomes two or four in a row, as in a feature pyramid: that needs no rule for rounding."""
+    sizes = zip(resize.inputs[0].shape[1:3], resize.outputs[0].shape[1:3], strict=True)
+    growths = {None if None in (given, made) else made / given for given, made in sizes}
+    return growths <= {1.0, 2.0, 4.0} and not resize.get_attr("align_corners")
 
 
 def _cut(graph: tf.Graph, nodes: dict[str, Any], name: str) -> Cut:

@@ -21,10 +21,10 @@ from zoo.convert.from_tensorflow.load import Loaded
 from zoo.convert.from_tensorflow.meaning import INPUT_MEANING, RAW_INPUT, RAW_MEANING, meaning_of
 from zoo.convert.from_tensorflow.operators import translate
 from zoo.convert.from_tensorflow.options import TensorFlowSourceOptions
-from zoo.convert.from_tensorflow.rewrite import branches, loops, nms
+from zoo.convert.from_tensorflow.rewrite import branches, combined_nms, loops, nms
 from zoo.convert.onnx_graph.build import Model
 
-HANDLERS = {**loops.HANDLERS, **branches.HANDLERS, "stage": nms.stage_results}
+HANDLERS = {**loops.HANDLERS, **branches.HANDLERS, **combined_nms.HANDLERS, "stage": nms.stage_results}
 DEPTH = 50_000  # of Python's stack: a graph is walked recursively, and a deep one has thousands of operators in a row
 RAW = ("raw_detection_boxes", "raw_detection_scores")
 Stage = Callable[[str], AbstractContextManager[None]]

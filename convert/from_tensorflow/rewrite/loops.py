@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import tensorflow as tf
 
-from zoo.convert.from_tensorflow.batching.value import NotBatched, Value, as_stacked, folded, stacked
+from zoo.convert.from_tensorflow.batching.value import NotBatched, Value, as_folded, as_stacked, folded, stacked
 from zoo.convert.from_tensorflow.graph import Node, SourceGraph
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def element(value: Value, node: Node) -> Value:
     """One image's part of a tensor that a loop runs over."""
     if value.is_shared:
         return stacked(value.tensor, tf.shape(value.tensor)[0])
-    if value.rows == 1:
-        return stacked(value.tensor, value.images)  # a loop over one image, in a graph exported for batch 1
+    if value.inner[:1] == (1,):  # a loop over one image, in a graph exported for batch 1
+        return stacked(as_folded(value, value.images).tensor, value.images)
     raise NotBatched(f"{node}: a loop inside a loop over the images")
 
 

@@ -2,31 +2,38 @@
 
 The Object Detection API writes one suppression as some forty operators for *each* class, then joins, sorts, clips,
 drops empty boxes, cuts off and pads. Here such a stage is found from its NonMaxSuppression operators: backwards to the
-boxes and scores that all of them take, forwards to the padded results; each result is traced back to what it is. What
-happens between is always the same computation (`multiclass_non_max_suppression` of the API), with the parameters of
-the `Stage`; its batched form is in `zoo.convert.onnx_graph.rewrite.batched_nms`.
+boxes and scores that all of them take (`nms_tables`), forwards to its results; each result is traced back to what it
+is. What happens between is always the same computation (`multiclass_non_max_suppression` of the API, or
+`class_agnostic_non_max_suppression`, which is the same with one class), with the parameters of the `Stage`; its batched
+form is in `zoo.convert.onnx_graph.rewrite.batched_nms`.
+
+Where the results end depends on the suppression: one that gives as many rows as it found is followed by a Pad; one that
+gives a fixed number of rows (NonMaxSuppressionV4, for TPUs) by a Gather of the first rows. Boxes are clipped after the
+suppression or, by exporters of 2018, before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zoo.convert.from_tensorflow.batching.value import NotBatched
 from zoo.convert.from_tensorflow.graph import Node, SourceGraph
+from zoo.convert.from_tensorflow.rewrite.nms_tables import (
+    Table,
+    least_score,
+    scores_of_class,
+    slices_before,
+    table_of_class,
+    unfiltered,
+)
 
 FOLLOWED = {"Pad", "PadV2", "Slice", "Reshape", "Squeeze", "ExpandDims", "Cast", "StridedSlice"}
 CLIPPING = {"Minimum", "Maximum"}
+_EDGE, _SCALE = {"Unpack", "StridedSlice", "Squeeze"}, {"RealDiv", "Div", "Reciprocal"}
+OF_WINDOW = {"Minimum": _EDGE, "Maximum": _EDGE, "Mul": _SCALE, "Sub": {"Pack"}}
+"""For what is done to boxes before a suppression: which operators give the other side, a window's edge or scale."""
 SCORES, CLASSES, BOXES, COUNT = "scores", "classes", "boxes", "count"
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows for one image's boxes: the reference, without the slice to the `valid` first rows, and that number's."""
-
-    ref: str
-    valid: str | None = None
-    by_class: bool = False  # axis 1 has one entry for each class
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class Stage:
     """One multi-class suppression. References are of one image's tensors, thresholds and limits as in the source.
 
     `results` maps the references that the rest of the graph uses to "boxes", "scores", "classes", "count" or "fieldK".
+    `slices` are the slices of valid rows that the tables themselves were computed from, and what they were taken of.
     """
 
     boxes: Table
@@ -46,51 +54,24 @@ class Stage:
     window: str | None
     clips: bool
     changes_frame: bool
+    clips_first: bool  # and changes the frame first, if it does, and drops what is empty then
     fields: tuple[Table, ...]
     results: Mapping[str, str]
     name: str
+    slices: Mapping[str, Table]
+
+    @property
+    def valid(self) -> str | None:
+        """The reference of the number of valid rows, if only some are."""
+        return next((table.valid for table in (self.boxes, *self.slices.values()) if table.valid), None)
 
 
 def find_stages(graph: SourceGraph) -> list[Stage]:
     """All stages, in the order of the graph. Raises NotBatched where a suppression is of a form that is not known."""
-    groups: dict[tuple[str, str], list[Node]] = {}
+    groups: dict[str, list[Node]] = {}
     for node in graph.of_op("NonMaxSuppression"):
-        boxes, scores = _table_of_class(graph, node.inputs[0]), _scores_of_class(graph, node.inputs[1])[0]
-        groups.setdefault((boxes.ref, scores.ref), []).append(node)
+        groups.setdefault(scores_of_class(graph, node.inputs[1])[0].ref, []).append(node)
     return [_Tracer(graph, nodes).stage() for nodes in groups.values()]
-
-
-def _table_of_class(graph: SourceGraph, ref: str) -> Table:
-    """The table [A, q, …] or [A, …] from which a class takes its rows."""
-    node = graph.source(ref)
-    if node.op == "Unpack" and node.integer("axis") == 1:
-        table = _without_slice(graph, node.inputs[0])
-        return Table(table.ref, table.valid, by_class=node.integer("num") > 1)
-    return _without_slice(graph, ref)
-
-
-def _scores_of_class(graph: SourceGraph, ref: str) -> tuple[Table, int]:
-    """The table [A, C] of which a class takes one column, and the column."""
-    node = graph.source(ref)
-    if node.op == "Reshape":
-        node = graph.source(node.inputs[0])
-    begin = graph.constant(node.inputs[1]) if node.op == "Slice" else None
-    if begin is not None and begin.size == 2:
-        return _without_slice(graph, node.inputs[0]), int(begin[1])
-    raise NotBatched(f"the scores of a non-maximum suppression come from {node}, not from one column of a table")
-
-
-def _without_slice(graph: SourceGraph, ref: str) -> Table:
-    """Look through "the first `valid` rows": Reshape(Slice(table, 0, [valid, -1, …]), [-1, …])."""
-    node = graph.source(ref)
-    inner = graph.source(node.inputs[0]) if node.op == "Reshape" else node
-    if inner.op == "Slice":
-        begin, size = graph.constant(inner.inputs[1]), graph.source(inner.inputs[2])
-        if begin is not None and not begin.any() and size.op == "Pack":
-            rest = [graph.constant(part) for part in size.inputs[1:]]
-            if all(part is not None and part.item() == -1 for part in rest):
-                return Table(graph.origin(inner.inputs[0]), size.inputs[0])
-    return Table(graph.origin(ref))
 
 
 class _Tracer:
@@ -98,14 +79,19 @@ class _Tracer:
 
     def __init__(self, graph: SourceGraph, nodes: list[Node]) -> None:
         self.graph = graph
-        self.nodes = sorted(nodes, key=lambda node: _scores_of_class(graph, node.inputs[1])[1])
+        self.nodes = sorted(nodes, key=lambda node: scores_of_class(graph, node.inputs[1])[1])
         self.names = {node.name for node in nodes}
+        self.is_padded = nodes[0].op == "NonMaxSuppressionV4" and nodes[0].flag("pad_to_max_output_size", True)
         self.clips = self.changes_frame = False
         self.window: str | None = None
+        self.is_before = True
+        self.boxes = self._boxes()
+        self.clips_first = self.clips
+        self.is_before = False
 
     def stage(self) -> Stage:
         first = self.nodes[0]
-        columns = [_scores_of_class(self.graph, node.inputs[1])[1] for node in self.nodes]
+        columns = [scores_of_class(self.graph, node.inputs[1])[1] for node in self.nodes]
         if columns != list(range(len(columns))):
             raise NotBatched(f"{first}: its stage suppresses the classes {columns}, not all in order")
         if any(self._threshold(node, 5, "soft_nms_sigma", 0.0) for node in self.nodes):
@@ -113,53 +99,76 @@ class _Tracer:
         results: dict[str, str] = {}
         fields: list[Table] = []
         limits = set()
-        for pad in self._pads():
-            kind, table = self._trace(pad.inputs[0])
+        limit_per_class = self._limit(first.inputs[2])
+        for end in self._ends():
+            kind, table = self._trace(end.inputs[0])
             if table is not None:
                 kind = f"field{len(fields)}"
                 fields.append(table)
-            results[f"{pad.name}:0"] = kind
-            limits.add(self._padded_rows(pad))
-            results |= dict.fromkeys(self._counts(pad), COUNT)
+            results[f"{end.name}:0"] = kind
+            limits.add(self._rows(end, limit_per_class))
+            results |= dict.fromkeys(self._counts(end), COUNT)
         if len(limits) != 1:
             raise NotBatched(
                 f"{first}: the results of its stage are padded to {sorted(limits)} rows, expected one number"
             )
+        scores = scores_of_class(self.graph, first.inputs[1])[0]
+        lowest = self._threshold(first, 4, "score_threshold", float("-inf"))
         return Stage(
-            boxes=_table_of_class(self.graph, first.inputs[0]),
-            scores=_scores_of_class(self.graph, first.inputs[1])[0],
+            boxes=self.boxes,
+            scores=scores,
             classes=len(self.nodes),
             iou_threshold=self._threshold(first, 3, "iou_threshold", 0.5),
-            score_threshold=self._threshold(first, 4, "score_threshold", float("-inf")),
-            limit_per_class=self._limit(first.inputs[2]),
+            score_threshold=max(lowest, least_score(self.graph, first.inputs[1])),
+            limit_per_class=limit_per_class,
             limit=limits.pop(),
             window=self.window,
             clips=self.clips,
             changes_frame=self.changes_frame,
+            clips_first=self.clips_first,
             fields=tuple(fields),
             results=results,
             name=first.name,
+            slices=slices_before(self.graph, [self.boxes.ref, scores.ref, *(table.ref for table in fields)]),
         )
 
-    def _pads(self) -> list[Node]:
-        """The Pad operators that the suppressions lead to, and nothing beyond them."""
-        pending, seen, pads = list(self.nodes), set(self.names), []
+    def _boxes(self) -> Table:
+        """The table of the boxes, and in the fields of `self` what is done to them before the suppression."""
+        ref = unfiltered(self.graph, self.nodes[0].inputs[0])
+        while True:
+            node = self.graph.source(ref)
+            if node.op == "ConcatV2" and self._joins_coordinates(node):
+                ref = self._through_coordinates(node.inputs[0], record=True)
+            elif node.op == "Sub" and self.changes_frame:
+                ref = self._through_coordinates(ref, record=True)
+            else:
+                return table_of_class(self.graph, ref)
+            ref = unfiltered(self.graph, ref)
+
+    def _ends(self) -> list[Node]:
+        """The operators that give the results: those that the suppressions lead to, and nothing beyond them."""
+        pending, seen, ends = list(self.nodes), set(self.names), []
         while pending:
             node = pending.pop()
-            if node.op in ("Pad", "PadV2"):
-                pads.append(node)
+            if self._is_end(node):
+                ends.append(node)
                 continue
             for user in self._users(node):
                 if user.name not in seen:
                     seen.add(user.name)
                     pending.append(user)
-        own = [pad for pad in pads if self._is_own(pad)]
-        return sorted(own, key=lambda pad: list(self.graph.nodes).index(pad.name)) if own else []
+        own = {end.name for end in ends if self._is_own(end)}
+        return [self.graph.nodes[name] for name in self.graph.nodes if name in own]
 
-    def _is_own(self, pad: Node) -> bool:
-        """True where the padded rows (not only their number) come from this stage, not from a later one."""
+    def _is_end(self, node: Node) -> bool:
+        if not self.is_padded:
+            return node.op in ("Pad", "PadV2")
+        return node.op in ("GatherV2", "Gather") and self.graph.source(node.inputs[1]).op == "Range"
+
+    def _is_own(self, end: Node) -> bool:
+        """True where the rows (not only their number) come from this stage, not from a later one."""
         try:
-            self._trace(pad.inputs[0], record=False)
+            self._trace(end.inputs[0], record=False)
         except NotBatched:
             return False
         return True
@@ -170,7 +179,7 @@ class _Tracer:
 
     def _trace(self, ref: str, record: bool = True) -> tuple[str, Table | None]:
         """What a result is: its kind, or the table whose rows it holds. It must lead back to this stage."""
-        kind, is_sorted = "", False
+        kind, is_sorted, dtype = "", False, None
         for _ in range(100):
             node = self.graph.source(ref)
             if node.op.startswith("NonMaxSuppression"):
@@ -182,12 +191,13 @@ class _Tracer:
                 if suppression is not None:
                     if suppression not in self.names:
                         break
-                    return (kind, None) if kind else self._gathered(node.inputs[0])
+                    return (kind, None) if kind else self._gathered(node.inputs[0], dtype)
                 is_sorted = is_sorted or self._is_own_sort(node.inputs[1])
                 ref = node.inputs[0]
             elif node.op == "ConcatV2" and self._joins_coordinates(node):
                 ref = self._through_coordinates(node.inputs[0], record)
             elif node.op in FOLLOWED or node.op == "ConcatV2":
+                dtype = node.attributes["DstT"].type if node.op == "Cast" and dtype is None else dtype
                 ref = node.inputs[0]
             elif node.op in ("Select", "SelectV2"):
                 kind, ref = kind or SCORES, node.inputs[1]
@@ -218,16 +228,16 @@ class _Tracer:
     def _suppression(self, ref: str) -> str | None:
         """The suppression that gives these indices, padded or not; None where they come from elsewhere."""
         node = self.graph.source(ref)
-        while node.op in ("ConcatV2", "Slice", "StridedSlice"):
+        while node.op in ("ConcatV2", "Slice", "StridedSlice", "Reshape"):
             node = self.graph.source(node.inputs[0])
         return node.name if node.op.startswith("NonMaxSuppression") else None
 
-    def _gathered(self, ref: str) -> tuple[str, Table | None]:
-        """A table indexed by a suppression: this class's boxes, its scores, or another field."""
+    def _gathered(self, ref: str, dtype: int | None) -> tuple[str, Table | None]:
+        """A table indexed by a suppression: this class's boxes, its scores, or another field, cast to `dtype`."""
         first = self.nodes[0]
         origins = {self.graph.origin(first.inputs[0]): BOXES, self.graph.origin(first.inputs[1]): SCORES}
         kind = origins.get(self.graph.origin(ref))
-        return (kind, None) if kind else ("", _table_of_class(self.graph, ref))
+        return (kind, None) if kind else ("", replace(table_of_class(self.graph, ref), dtype=dtype))
 
     def _through_coordinates(self, ref: str, record: bool) -> str:
         """From one coordinate of clipped or moved boxes back to the boxes."""
@@ -254,6 +264,11 @@ class _Tracer:
     def _sides(self, node: Node) -> tuple[str, str]:
         """The input of a binary operator that comes from the boxes, and the other one."""
         a, b = node.inputs
+        if self.is_before:
+            sides = [self.graph.source(ref).op in OF_WINDOW[node.op] for ref in (a, b)]
+            if sides[0] == sides[1]:
+                raise NotBatched(f"{self.nodes[0]}: its boxes come from {node}, which is no clipping to a window")
+            return (b, a) if sides[0] else (a, b)
         return (b, a) if self._comes_from_window(a) else (a, b)
 
     def _comes_from_window(self, ref: str) -> bool:
@@ -280,19 +295,33 @@ class _Tracer:
             return self.graph.origin(node.inputs[1])
         raise NotBatched(f"{self.nodes[0]}: its clip window comes from {node}")
 
+    def _rows(self, end: Node, limit_per_class: int) -> int:
+        """The number of rows that the results have."""
+        if self.is_padded:
+            limit = self.graph.source(end.inputs[1]).inputs[1]
+            return min(self._limit(limit), len(self.nodes) * limit_per_class)
+        return self._padded_rows(end)
+
     def _padded_rows(self, pad: Node) -> int:
         """K of the paddings [[0, K - rows], …]."""
         node = self.graph.source(pad.inputs[1])
-        while node.op == "Pack":
-            node = self.graph.source(node.inputs[1] if node.integer("axis") == 1 else node.inputs[0])
+        axis = node.integer("axis")
+        for position in (axis, 1 - axis):  # packed of the axes' pairs, or of all beginnings and all ends
+            if node.op == "Pack":
+                node = self.graph.source(node.inputs[position])
         total = self.graph.constant(node.inputs[0]) if node.op == "Sub" else None
         if total is None:
             raise NotBatched(f"{pad}: the number of rows it pads to is not constant")
         return int(total.item())
 
-    def _counts(self, pad: Node) -> Iterator[str]:
-        """The references that hold the number of rows before padding."""
-        ref = pad.inputs[0]
+    def _counts(self, end: Node) -> Iterator[str]:
+        """The references that hold the number of rows that are detections."""
+        if self.is_padded:  # the smaller one of the rows' number and the detections' number
+            limit = self.graph.source(end.inputs[1]).inputs[1]
+            users = self.graph.users[limit]
+            yield from (f"{user.name}:0" for user in users if user.op in ("Select", "SelectV2"))
+            return
+        ref = end.inputs[0]
         node = self.graph.source(ref)
         if node.op == "Slice":
             ref = node.inputs[0]

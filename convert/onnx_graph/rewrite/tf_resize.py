@@ -42,6 +42,15 @@ def tf_resize(builder: GraphBuilder, pixels: Pixels, size: tuple[int, int] | str
     return builder.op("Transpose", result, perm=[0, 3, 1, 2], hint="resize/resized") if turned else result
 
 
+def tf_nearest(builder: GraphBuilder, picture: str, size: tuple[int, int] | str, rule: ResizeRule) -> str:
+    """The same for `ResizeNearestNeighbor` (resize_nearest_neighbor_op.cc): pixels are taken, whatever their type."""
+    emitter = _Emitter(builder, rule)
+    shape = emitter.op("Shape", picture)
+    rows, columns = (emitter.nearest(shape, axis, size) for axis in (1, 2))
+    taken = builder.op("Gather", picture, rows, axis=1, hint="resize/rows")
+    return builder.op("Gather", taken, columns, axis=2, hint="resize/resized")
+
+
 @dataclass(frozen=True)
 class _Axis:
     """Names: of each pixel of the result, [out], the two neighbours in the source (int64) and how far the point is from
@@ -61,8 +70,7 @@ class _Emitter:
         return self.b.op(op, *inputs, hint=f"resize/{op.lower()}", **attributes)
 
     def axis(self, shape: str, axis: int, size: tuple[int, int] | str) -> _Axis:
-        given = self.op("Squeeze", self.op("Slice", shape, self.b.integers(axis), self.b.integers(axis + 1)))
-        source = self.op("Cast", given, to=TensorProto.FLOAT)
+        source = self._source(shape, axis)
         point = self._points(source, axis, size)
         floor = self.op("Floor", point)
         last = self.op("Sub", source, self.b.constant(1.0))
@@ -71,8 +79,35 @@ class _Emitter:
         indices = (self.op("Cast", neighbour, to=TensorProto.INT64) for neighbour in (lower, upper))
         return _Axis(*indices, self.op("Sub", point, floor))
 
+    def nearest(self, shape: str, axis: int, size: tuple[int, int] | str) -> str:
+        """Of each pixel of the result, [out], the pixel of the source that it is: the one that its point lies in, or
+        with `align_corners` the nearer one (of two as near the later one)."""
+        source, half = self._source(shape, axis), self.b.constant(0.5)
+        numbers, scale = self._scale(source, axis, size)
+        if self.rule.half_pixel_centers:
+            numbers = self.op("Add", numbers, half)
+        point = self.op("Mul", numbers, scale)
+        point = self.op("Floor", self.op("Add", point, half) if self.rule.align_corners else point)
+        return self.op(
+            "Cast", self.op("Min", point, self.op("Sub", source, self.b.constant(1.0))), to=TensorProto.INT64
+        )
+
+    def _source(self, shape: str, axis: int) -> str:
+        """The size of the source: [] float32."""
+        given = self.op("Squeeze", self.op("Slice", shape, self.b.integers(axis), self.b.integers(axis + 1)))
+        return self.op("Cast", given, to=TensorProto.FLOAT)
+
     def _points(self, source: str, axis: int, size: tuple[int, int] | str) -> str:
         """Where in the source each pixel of the result lies: [out] float32."""
+        numbers, scale = self._scale(source, axis, size)
+        if not self.rule.half_pixel_centers:
+            return self.op("Mul", numbers, scale)
+        half = self.b.constant(0.5)
+        return self.op("Sub", self.op("Mul", self.op("Add", numbers, half), scale), half)
+
+    def _scale(self, source: str, axis: int, size: tuple[int, int] | str) -> tuple[str, str]:
+        """The numbers of the result's pixels, [out] float32, and how many pixels of the source are one of the result,
+        [] float32."""
         one = self.b.constant(1.0)
         if isinstance(size, str):
             wanted = self.op("Squeeze", self.op("Slice", size, self.b.integers(axis - 1), self.b.integers(axis)))
@@ -83,13 +118,8 @@ class _Emitter:
             numbers = self.b.constant(np.arange(size[axis - 1]))
         if self.rule.align_corners:
             steps = self.op("Max", self.op("Sub", wanted, one), one)
-            scale = self.op("Div", self.op("Sub", source, one), steps)
-        else:
-            scale = self.op("Div", source, wanted)
-        if not self.rule.half_pixel_centers:
-            return self.op("Mul", numbers, scale)
-        half = self.b.constant(0.5)
-        return self.op("Sub", self.op("Mul", self.op("Add", numbers, half), scale), half)
+            return numbers, self.op("Div", self.op("Sub", source, one), steps)
+        return numbers, self.op("Div", source, wanted)
 
     def row(self, pixels: Pixels, index: str, columns: _Axis, x: str) -> str:
         """For each row of the result one of its two neighbours, blended across; bytes as [N, width, C, height]."""

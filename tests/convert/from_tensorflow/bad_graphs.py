@@ -45,6 +45,14 @@ def noise(folder: Path) -> Path:
     return path
 
 
+def without_a_node(folder: Path) -> Path:
+    path = graph(folder / "partial.pb", lambda: tf.identity(image() / 255.0, name="detection_boxes"))
+    content = tf1.GraphDef.FromString(path.read_bytes())
+    del content.node[[node.name for node in content.node].index("Cast")]
+    path.write_bytes(content.SerializeToString())
+    return path
+
+
 def training(folder: Path) -> Path:
     def build() -> None:
         weight = tf1.get_variable("w", [3], use_resource=False)
@@ -105,7 +113,7 @@ def loop_with_memory(folder: Path) -> Path:
     return graph(folder / "loop.pb", build)
 
 
-CASES = (truncated, noise, training, unfrozen, custom, strings, without_variables, loop_with_memory)
+CASES = (truncated, noise, without_a_node, training, unfrozen, custom, strings, without_variables, loop_with_memory)
 
 
 def main(folder: Path) -> None:

@@ -4,6 +4,9 @@
 
 writes FOLDER/CASE.onnx, and FOLDER/CASE.npz with the input "images" and what TensorFlow gives. Of graphs exported for
 batch 1, that is TensorFlow's result of each image alone. The sources stay: FOLDER/CASE.pb or FOLDER/CASE.
+
+FOLDER/raw is the network of a detector alone: "images" is what TensorFlow gives its first convolution, and the
+results are TensorFlow's boxes and scores before suppression.
 """
 
 from __future__ import annotations
@@ -53,6 +56,14 @@ def padded(images: tf.Tensor) -> Outputs:
     return {"detection_scores": tf.nn.conv2d(square, KERNEL, 2, "SAME")}
 
 
+def nearest(images: tf.Tensor) -> Outputs:
+    """Pixels taken from a picture of any size, by TensorFlow's three rules."""
+    picture = tf.cast(images, tf.float32)
+    rules = ({}, {"align_corners": True}, {"half_pixel_centers": True})
+    taken = [tf.raw_ops.ResizeNearestNeighbor(images=picture, size=[14, 7], **rule) for rule in rules]
+    return {"detection_scores": tf.concat(taken, 3)}
+
+
 def crops(images: tf.Tensor) -> Outputs:
     boxes = tf.constant([[0.0, 0.0, 1.0, 1.0], [0.2, 0.1, 1.0, 0.7], [-0.1, 0.3, 0.5, 1.1]])
     picture = tf.cast(images, tf.float32)
@@ -73,6 +84,139 @@ def shapes(images: tf.Tensor) -> Outputs:
         "detection_classes": tf.where(best[:, :, 0] > 0.99, best[:, :, 1], tf.zeros_like(best[:, :, 2])),
         "num_detections": tf.cast(tf.reduce_sum(tf.cast(flat > 0.5, tf.int32), [1, 2]), tf.float32),
     }
+
+
+ROWS, PER_CLASS, LIMIT = 36, 6, 12
+Selected = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+Select = Callable[[tf.Tensor, tf.Tensor], Selected]
+
+
+def candidates(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Boxes [N, 36, 4], some of them beyond the border, and scores [N, 36, 5], no two equal, from a picture's bytes."""
+    numbers = tf.reshape(tf.cast(images, tf.float32) / 255.0, [images.shape[0] or -1, ROWS, 9])
+    corner, size, scores = tf.split(numbers, [2, 2, 5], 2)
+    low = corner * 1.1 - 0.2
+    distinct = np.arange(ROWS * 5, dtype=np.float32).reshape(ROWS, 5) * 1e-5
+    return tf.concat([low, low + 0.05 + size * 0.4], 2), scores * 0.9 + distinct
+
+
+def as_many_as_there_are(boxes: tf.Tensor, scores: tf.Tensor) -> Selected:
+    """One suppression: rows and scores, filled up to the most there can be, and how many there are."""
+    most = tf.minimum(PER_CLASS, tf.shape(boxes)[0])
+    rows, kept = tf.image.non_max_suppression_with_scores(boxes, scores, most, 0.4, 0.05)
+    count = tf.shape(rows)[0]
+    filling = most - count
+    return tf.concat([rows, tf.zeros([filling], tf.int32)], 0), tf.concat([kept, tf.zeros([filling])], 0), count
+
+
+def always_as_many(boxes: tf.Tensor, scores: tf.Tensor) -> Selected:
+    """The same where all shapes must be fixed: what TensorFlow writes for it is a function with loops."""
+    rows, count = tf.image.non_max_suppression_padded(boxes, scores, PER_CLASS, 0.4, 0.05, pad_to_max_output_size=True)
+    return rows, tf.gather(scores, rows), count
+
+
+def best_of_image(boxes: tf.Tensor, scores: tf.Tensor, select: Select, together: bool) -> list[tf.Tensor]:
+    """Boxes, scores, classes and number of one image's detections: each class suppressed, or all `together`."""
+    columns = [tf.reshape(tf.slice(scores, [0, k], [ROWS, 1]), [-1]) for k in range(5)]
+    picked = [select(boxes, column) for column in ([tf.reduce_max(scores, -1)] if together else columns)]
+    numbers = [tf.range(tf.shape(rows)[0]) for rows, _, _ in picked]
+    exist = [own < count for own, (_, _, count) in zip(numbers, picked, strict=True)]
+    scored = [tf1.where(real, kept, -tf.ones_like(kept)) for real, (_, kept, _) in zip(exist, picked, strict=True)]
+    found = tf.concat(scored, 0)
+    own = [tf.gather(boxes, rows) for rows, _, _ in picked]
+    if together:
+        labels = tf.cast(tf.gather(tf.argmax(scores, -1), picked[0][0]), tf.float32)
+    else:
+        labels = tf.concat([tf.zeros_like(kept) + k for k, (_, kept, _) in enumerate(picked)], 0)
+    order = tf.math.top_k(found, tf.shape(found)[0]).indices
+    ymin, xmin, ymax, xmax = tf.split(tf.gather(tf.concat(own, 0), order), 4, 1)
+    low, left, high, right = tf.unstack(tf.constant([0.0, 0.0, 1.0, 0.9]))
+    edges = [tf.maximum(tf.minimum(a, b), c) for a, b, c in ((ymin, high, low), (xmin, right, left))]
+    edges += [tf.maximum(tf.minimum(a, b), c) for a, b, c in ((ymax, high, low), (xmax, right, left))]
+    has_area = tf.squeeze((edges[2] - edges[0]) * (edges[3] - edges[1]), 1) > 0
+    clipped, kept, labels = tf.concat(edges, 1), tf.gather(found, order), tf.gather(labels, order)
+    kept = tf1.where(has_area, kept, -tf.ones_like(kept))
+    order = tf.math.top_k(kept, tf.shape(kept)[0]).indices
+    number = tf.reduce_sum(tf.cast(kept >= 0, tf.int32))
+    results = [tf.gather(result, order) for result in (clipped, kept, labels)]
+    return first_rows(results, number, is_padded=select is always_as_many)
+
+
+def first_rows(results: list[tf.Tensor], number: tf.Tensor, is_padded: bool) -> list[tf.Tensor]:
+    most = tf.minimum(LIMIT, tf.shape(results[1])[0])
+    results = [tf.gather(result, tf.range(most)) for result in results]
+    number = tf1.where(most > number, number, most)
+    if not is_padded:
+        results = [tf.gather(result, tf.range(number)) for result in results]
+        filling = LIMIT - tf.shape(results[1])[0]
+        results = [tf.pad(result, [[0, filling]] + [[0, 0]] * (result.shape.rank - 1)) for result in results]
+    return [*results, number]
+
+
+def as_in_2018(boxes: tf.Tensor, scores: tf.Tensor) -> list[tf.Tensor]:
+    """One image's detections as exporters of that year give them: of each class those above the threshold are clipped
+    to a window and made relative to it, then suppressed."""
+    found = []
+    window = tf.constant([0.05, 0.0, 1.0, 0.9])
+    low, left, high, right = tf.unstack(window)
+    for k in range(5):
+        column = tf.reshape(tf.slice(scores, [0, k], [ROWS, 1]), [-1])
+        rows = tf.reshape(tf.where(column > 0.05), [-1])
+        own, kept = tf.gather(boxes, rows), tf.gather(column, rows)
+        ymin, xmin, ymax, xmax = tf.split(own, 4, 1)
+        edges = [tf.maximum(tf.minimum(a, b), c) for a, b, c in ((ymin, high, low), (xmin, right, left))]
+        edges += [tf.maximum(tf.minimum(a, b), c) for a, b, c in ((ymax, high, low), (xmax, right, left))]
+        area = tf.squeeze((edges[2] - edges[0]) * (edges[3] - edges[1]), 1)
+        rows = tf.reshape(tf.where(area > 0.0), [-1])
+        own, kept = in_window(tf.gather(tf.concat(edges, 1), rows), window), tf.gather(kept, rows)
+        rows = tf.image.non_max_suppression(own, kept, tf.minimum(PER_CLASS, tf.shape(own)[0]), 0.4)
+        kept = tf.gather(kept, rows)
+        found.append((tf.gather(own, rows), kept, tf.zeros_like(kept) + k))
+    results = [tf.concat(parts, 0) for parts in zip(*found, strict=True)]
+    order = tf.math.top_k(results[1], tf.shape(results[1])[0]).indices
+    results = [tf.gather(result, order) for result in results]
+    return first_rows(results, tf.shape(results[1])[0], is_padded=False)
+
+
+def in_window(boxes: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
+    height, width = 1.0 / (window[2] - window[0]), 1.0 / (window[3] - window[1])
+    ymin, xmin, ymax, xmax = tf.split(boxes - [window[0], window[1], window[0], window[1]], 4, 1)
+    return tf.concat([height * ymin, width * xmin, height * ymax, width * xmax], 1)
+
+
+def suppression(select: Select, together: bool = False) -> Callable[[tf.Tensor], Outputs]:
+    return lambda images: of_all(images, lambda image: best_of_image(*image, select, together))
+
+
+def suppression_of_2018(images: tf.Tensor) -> Outputs:
+    return of_all(images, lambda image: as_in_2018(*image))
+
+
+def of_all(images: tf.Tensor, of_one: Callable[[tuple[tf.Tensor, tf.Tensor]], list[tf.Tensor]]) -> Outputs:
+    kinds = [tf.float32] * 3 + [tf.int32]
+    return named(*tf.map_fn(of_one, candidates(images), fn_output_signature=kinds))
+
+
+def combined(images: tf.Tensor) -> Outputs:
+    """All classes of all images by one operator, which clips to the picture but drops nothing."""
+    boxes, scores = candidates(images)
+    return named(*tf.image.combined_non_max_suppression(boxes[:, :, None], scores, PER_CLASS, LIMIT, 0.4, 0.05))
+
+
+def detector(images: tf.Tensor) -> Outputs:
+    """Resized and normalised in a loop, a convolution, boxes and scores, a suppression."""
+    pixels = tf.nn.conv2d(tf.map_fn(per_image, tf.cast(images, tf.float32)), KERNEL[..., :3], 1, "SAME")
+    numbers = tf.reshape(tf.sigmoid(pixels), [-1, 14, 9])
+    corner, size, scores = tf.split(numbers, [2, 2, 5], 2)
+    boxes = tf.concat([corner, corner + size], 2)
+    kept, _, _, _ = tf.image.combined_non_max_suppression(boxes[:, :, None], scores, PER_CLASS, LIMIT, 0.4, 0.05)
+    given = {"raw_detection_boxes": boxes, "raw_detection_scores": scores}
+    return given | {"detection_boxes": kept, "network_input": pixels.op.inputs[0]}
+
+
+def named(boxes: tf.Tensor, scores: tf.Tensor, classes: tf.Tensor, count: tf.Tensor) -> Outputs:
+    results = {"detection_boxes": boxes, "detection_scores": scores, "detection_classes": classes}
+    return results | {"num_detections": tf.cast(count, tf.float32)}
 
 
 def frozen(path: Path, build: Callable[[tf.Tensor], Outputs]) -> tuple[Path, dict[str, np.ndarray]]:
@@ -109,12 +253,32 @@ CASES = {
     "loop_of_tf2": (saved, loop),
     "branches_of_tf2": (saved, branches),
     "padded_of_tf2": (saved, padded),
+    "nearest_of_tf1": (frozen, nearest),
     "crops_of_tf2": (saved, crops),
     "shapes_of_tf2": (saved, shapes),
+    "suppression_of_tf1": (frozen, suppression(as_many_as_there_are)),
+    "suppression_of_tf2": (saved, suppression(as_many_as_there_are)),
+    "agnostic_suppression_of_tf1": (frozen, suppression(as_many_as_there_are, together=True)),
+    "agnostic_suppression_of_tf2": (saved, suppression(as_many_as_there_are, together=True)),
+    "fixed_suppression_of_tf1": (frozen, suppression(always_as_many)),
+    "fixed_suppression_of_tf2": (saved, suppression(always_as_many)),
+    "suppression_of_2018": (frozen, suppression_of_2018),
+    "combined_suppression_of_tf1": (frozen, combined),
+    "combined_suppression_of_tf2": (saved, combined),
 }
 
 
+def network_alone(folder: Path) -> None:
+    path, arrays = frozen(folder / "raw.pb", detector)
+    options = TensorFlowSourceOptions(pre="raw", post="raw")
+    rebuilt = rebuild(load(find_source(path), "serving_default"), options, "raw", Stopwatch().stage)
+    write_model(rebuilt.model, folder / "raw.onnx")
+    wanted = {key: arrays[key] for key in ("raw_detection_boxes", "raw_detection_scores")}
+    np.savez(folder / "raw.npz", allow_pickle=False, images=arrays["network_input"], **wanted)
+
+
 def main(folder: Path) -> None:
+    network_alone(folder)
     for name, (make, build) in CASES.items():
         path, arrays = make(folder / (f"{name}.pb" if make is frozen else name), build)
         loaded = load(find_source(path), "serving_default")

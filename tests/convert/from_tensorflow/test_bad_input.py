@@ -18,6 +18,7 @@ PROGRAM = Path(__file__).with_name("bad_graphs.py")
 SAID = {
     "truncated": "not a whole TensorFlow graph",
     "noise": "not a (whole )?TensorFlow graph",
+    "without_a_node": "not whole: it has no node 'Cast'",
     "training": "training graph: it has ApplyGradientDescent",
     "unfrozen": "not frozen",
     "custom": "TFLite_Detection_PostProcess",

@@ -23,8 +23,18 @@ CASES = (
     "loop_of_tf2",
     "branches_of_tf2",
     "padded_of_tf2",
+    "nearest_of_tf1",
     "crops_of_tf2",
     "shapes_of_tf2",
+    "suppression_of_tf1",
+    "suppression_of_tf2",
+    "agnostic_suppression_of_tf1",
+    "agnostic_suppression_of_tf2",
+    "fixed_suppression_of_tf1",
+    "fixed_suppression_of_tf2",
+    "suppression_of_2018",
+    "combined_suppression_of_tf1",
+    "combined_suppression_of_tf2",
 )
 
 
@@ -43,7 +53,7 @@ def test_a_batch_gives_tensorflow_s_numbers(folder: Path, case: str) -> None:
     images = recorded.pop("images")
     session = onnxruntime.InferenceSession(str(folder / f"{case}.onnx"), providers=["CPUExecutionProvider"])
     (given,) = session.get_inputs()
-    assert (given.name, given.type) == ("image_tensor" if "tf1" in case else "input_tensor", "tensor(uint8)")
+    assert (given.name, given.type) == ("input_tensor" if "tf2" in case else "image_tensor", "tensor(uint8)")
     names = [output.name for output in session.get_outputs()]
     assert set(names) == set(recorded)
     for name, found in zip(names, session.run(names, {given.name: images}), strict=True):
@@ -56,6 +66,27 @@ def test_nothing_is_left_that_targets_cannot_read(folder: Path, case: str) -> No
     graph = onnx.load(folder / f"{case}.onnx").graph
     assert not {"Loop", "If", "Scan", "Resize"} & {node.op_type for node in graph.node}
     assert not [a for node in graph.node for a in node.attribute if a.name == "auto_pad" and a.s != b"NOTSET"]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if "suppression" in case])
+def test_there_is_one_suppression(folder: Path, case: str) -> None:
+    operators = [node.op_type for node in onnx.load(folder / f"{case}.onnx").graph.node]
+    assert operators.count("NonMaxSuppression") == 1
+
+
+def test_the_network_alone_goes_from_tensorflow_s_pictures_to_its_boxes(folder: Path) -> None:
+    """`--pre raw --post raw`: nothing but the network is left."""
+    recorded = dict(np.load(folder / "raw.npz"))
+    images = recorded.pop("images")
+    session = onnxruntime.InferenceSession(str(folder / "raw.onnx"), providers=["CPUExecutionProvider"])
+    (given,) = session.get_inputs()
+    assert (given.name, given.type, given.shape[1:]) == ("images", "tensor(float)", [6, 7, 3])
+    names = [output.name for output in session.get_outputs()]
+    assert set(names) == set(recorded)
+    for name, found in zip(names, session.run(names, {"images": images}), strict=True):
+        assert found.shape == recorded[name].shape
+        assert np.abs(found - recorded[name]).max() <= 1e-6
+    assert not {"NonMaxSuppression", "Loop", "TopK"} & {n.op_type for n in onnx.load(folder / "raw.onnx").graph.node}
 
 
 def test_a_second_conversion_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
