@@ -78,6 +78,7 @@ def compare(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, Any
     return {
         name: {
             "median_ms": round(1000 * statistics.median(values), 1),
+            "best_ms": round(1000 * min(values), 1),
             "to_first": round(statistics.median(b / a for a, b in zip(first, values, strict=True)), 3),
         }
         for name, values in seconds.items()

@@ -3,8 +3,9 @@
     python -m benchmarks.tensorflow_latency yolov3.onnx yolov4.onnx --threads 1 --rounds 15
 
 Both run in one process with the same number of threads; each round runs one inference of each, in alternating order.
-Reported are medians and the median of the ratios round by round, for the graph as loaded, frozen, and under XLA, and
-how many transposes the graph keeps.
+Reported are medians, bests and the median of the ratios round by round, for the graph as loaded, frozen, and under XLA,
+and how many transposes the graph keeps. `convolutions_ms` is what both programs' own profiles say of the convolutions
+alone (with bias and activation, which both fuse): the sum of each one's best of `PROFILED` runs.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ import onnxruntime
 from benchmarks.darknet_latency import compare
 from zoo.convert.to_tensorflow import onnx_to_tensorflow
 from zoo.convert.to_tensorflow.backend import quietly, tf
+
+PROFILED = 8  # runs
 
 
 def main() -> None:
@@ -56,8 +60,51 @@ def measure(path: Path, arguments: argparse.Namespace) -> dict[str, Any]:
             compiled = tf.function(loaded, jit_compile=True, autograph=False)
             runs["tensorflow_xla"] = lambda: [output.numpy() for output in compiled(given)]
         found = compare(runs, arguments.rounds)
+        convolutions = {
+            "onnxruntime": _convolutions_of_onnxruntime(path, arguments.threads, {value.name: picture}),
+            "tensorflow_frozen": _convolutions_of_tensorflow(frozen, given.numpy()),
+        }
     library = frozen.graph.as_graph_def()
-    return {**found, "transposes": sum(node.op == "Transpose" for node in library.node)}
+    transposes = sum(node.op == "Transpose" for node in library.node)
+    return {**found, "convolutions_ms": convolutions, "transposes": transposes}
+
+
+def _convolutions_of_onnxruntime(path: Path, threads: int, feeds: dict[str, np.ndarray]) -> float:
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads, settings.log_severity_level, settings.enable_profiling = threads, 3, True
+    with tempfile.TemporaryDirectory() as folder:
+        settings.profile_file_prefix = f"{folder}/profile"
+        session = onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"])
+        for _ in range(PROFILED):
+            session.run(None, feeds)
+        events = json.loads(Path(session.end_profiling()).read_text())
+    return _sum_of_bests(
+        (event["name"], event["dur"])
+        for event in events
+        if event["name"].endswith("_kernel_time") and event["args"]["op_name"] == "Conv"
+    )
+
+
+def _convolutions_of_tensorflow(frozen: Any, given: np.ndarray) -> float:
+    v1 = tf.compat.v1
+    options = v1.RunOptions(trace_level=v1.RunOptions.FULL_TRACE)
+    outputs, (name, *_) = [tensor.name for tensor in frozen.outputs], [tensor.name for tensor in frozen.inputs]
+    timed = []
+    with tf.Graph().as_default() as graph, v1.Session(graph=graph) as session:
+        tf.import_graph_def(frozen.graph.as_graph_def(), name="")
+        for _ in range(PROFILED):
+            metadata = v1.RunMetadata()
+            session.run(outputs, {name: given}, options=options, run_metadata=metadata)
+            timed += [node for device in metadata.step_stats.dev_stats for node in device.node_stats]
+    return _sum_of_bests((n.timeline_label, n.all_end_rel_micros) for n in timed if "Conv2D(" in n.timeline_label)
+
+
+def _sum_of_bests(timed: Iterable[tuple[str, float]]) -> float:
+    """Milliseconds, from microseconds by name."""
+    by_name: dict[str, list[float]] = defaultdict(list)
+    for name, microseconds in timed:
+        by_name[name].append(microseconds)
+    return round(sum(map(min, by_name.values())) / 1e3, 1)
 
 
 def _frozen(loaded: Any, given: Any) -> Any:
