@@ -20,8 +20,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
-
 from tests.conftest import DATA
 from zoo.base.artifact import Artifact
 from zoo.catalog import Store
@@ -92,9 +90,9 @@ def by_hand(team: Team, source: Source, target: Path, limit: int | None) -> floa
     with open_video(source.path) as video:
         for number, pixels in enumerate(itertools.islice(video.frames(), limit)):
             picture = look(Frame(source, number, pixels)).picture
-            assert picture
+            assert picture is not None
             writer = writer or VideoFile(target, video.rate)
-            writer.write(np.asarray(picture))
+            writer.write(picture)
             frames += 1
     if writer:
         writer.finish()

@@ -194,8 +194,7 @@ class _Telling:
         return lines
 
     def _window(self, sight: Sight) -> bool:
-        import numpy as np
-
         from zoo.detect.video import show_window
 
-        return show_window(np.asarray(sight.picture), 1 if sight.frame.source.is_video else 0)
+        assert sight.picture is not None, "frames are drawn where they are shown"
+        return show_window(sight.picture, 1 if sight.frame.source.is_video else 0)

@@ -26,6 +26,7 @@ from zoo.detect.video import VideoFile
 from zoo.detect.watch import Sight
 from zoo.vision.masks import encode_mask
 from zoo.vision.nms import Detections
+from zoo.vision.preprocess import Pixels
 
 COCO_CLASSES = 80
 COCO_ENDS = ("person", "toothbrush")
@@ -89,18 +90,18 @@ class Saving:
     def _suffix(self, artifact: Artifact) -> str:
         return f".{artifact.format}" if len(self._artifacts) > 1 else ""
 
-    def _save_picture(self, frame: Frame, picture: Image.Image) -> None:
+    def _save_picture(self, frame: Frame, picture: Pixels) -> None:
         target = self._targets[frame.source]
         if not frame.source.is_video:
             with atomic_file(target) as file:
                 kind = "JPEG" if target.suffix == ".jpg" else "PNG"
-                picture.save(file, kind, **({"quality": QUALITY} if kind == "JPEG" else {}))
+                Image.fromarray(picture).save(file, kind, **({"quality": QUALITY} if kind == "JPEG" else {}))
             self.files.append(target)
             return
         if self._video is None or self._video[0] != frame.source:
             self._finish_video()
             self._video = frame.source, VideoFile(target, frame.rate)
-        self._video[1].write(np.asarray(picture))
+        self._video[1].write(picture)
 
     def _finish_video(self) -> None:
         if self._video:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from PIL import Image
+import numpy as np
 
 from zoo.detect.detector import Detector, Prepared, Raw
 from zoo.detect.sources import Frame
 from zoo.detect.stream import stream
 from zoo.verify.detections import Truth, match
-from zoo.vision.draw import draw_detections
+from zoo.vision.draw import draw_detections, draw_on
 from zoo.vision.nms import Detections
+from zoo.vision.preprocess import Pixels
 from zoo.vision.side_by_side import Panel, side_by_side
 
 Team = Sequence[Detector]
@@ -56,15 +57,15 @@ class Difference:
 class Sight:
     """A frame and what every format sees in it, in the order of the formats.
 
-    `differences` are to the first, whose own is empty; `picture` is drawn, with several formats side by side, and
-    None where no drawing was asked for.
+    `differences` are to the first, whose own is empty; `picture`, uint8 [H, W, 3] RGB, is drawn, with several formats
+    side by side, and None where no drawing was asked for.
     """
 
     frame: Frame
     found: tuple[Detections, ...]
     seconds: tuple[float, ...]
     differences: tuple[Difference, ...]
-    picture: Image.Image | None
+    picture: Pixels | None
 
 
 @dataclass
@@ -132,10 +133,10 @@ class Looking:
         found: Sequence[Detections],
         seconds: Sequence[float],
         differences: Sequence[Difference],
-    ) -> Image.Image:
+    ) -> Pixels:
         labels = self._team[0].artifact.labels
         if len(found) == 1:
-            return draw_detections(frame.pixels, found[0], labels)
+            return draw_on(frame.pixels, found[0], labels)
         missing = frozenset(position for one in differences for position in one.missing)
         marks = [missing, *(one.here for one in differences[1:])]
         panels = [
@@ -149,7 +150,7 @@ class Looking:
                 zip(self._team, found, seconds, differences, marks, strict=True)
             )
         ]
-        return side_by_side(panels)
+        return np.asarray(side_by_side(panels))
 
 
 def compare_with(truth: Truth, found: Detections) -> Difference:

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from zoo.vision.masks import placed_mask
 from zoo.vision.nms import Detections
+from zoo.vision.preprocess import Pixels
 
 Colour = tuple[int, int, int]
 Rectangle = tuple[int, int, int, int]  # left, top, right, bottom in pixels; the last two belong to it
@@ -31,36 +32,52 @@ SMALLEST_TEXT = 11  # pixels
 
 
 def draw_detections(
-    picture: Image.Image | NDArray[np.uint8],
+    picture: Image.Image | Pixels,
     detections: Detections,
     labels: Sequence[str],
     marked: Collection[int] = (),
 ) -> Image.Image:
-    """A copy of `picture` (or uint8 [H, W, 3] RGB) with the detections drawn on it, the best on top.
+    """A copy of `picture` with the detections drawn on it: see `draw_on`."""
+    pixels = np.asarray(picture.convert("RGB")) if isinstance(picture, Image.Image) else picture
+    return Image.fromarray(draw_on(pixels, detections, labels, marked))
+
+
+def draw_on(picture: Pixels, detections: Detections, labels: Sequence[str], marked: Collection[int] = ()) -> Pixels:
+    """A copy of uint8 [H, W, 3] RGB with the detections drawn on it, the best on top.
 
     `detections.boxes` are relative to the picture. A class beyond `labels` is shown by its number. Those at the
-    positions `marked` get a second, striking frame.
+    positions `marked` get a second, striking frame. Only the pixels that change are touched after the one copy: a
+    video has no time for more.
     """
-    source = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    image = _with_masks(source.convert("RGB"), detections)
-    draw = ImageDraw.Draw(image)
-    shorter = min(image.size)
-    line, font = max(1, round(shorter * LINE)), text_font(max(SMALLEST_TEXT, shorter * TEXT))
-    frames = [_frame(box, image.size) for box in detections.boxes]
-    texts = [f"{label_of(int(c), labels)} {s:.2f}" for c, s in zip(detections.classes, detections.scores, strict=True)]
-    plates: list[Rectangle] = []
-    for frame, text in zip(frames, texts, strict=True):
-        plates.append(_plate(frame, _text_size(font, text, line), image.size, plates))
+    pixels = _with_masks(picture, detections)
+    size = (pixels.shape[1], pixels.shape[0])
+    shorter = min(size)
+    line, height = max(1, round(shorter * LINE)), max(SMALLEST_TEXT, shorter * TEXT)
     colours = [class_colour(int(label)) for label in detections.classes]
+    frames = [_frame(box, size) for box in detections.boxes]
+    texts = [f"{label_of(int(c), labels)} {s:.2f}" for c, s in zip(detections.classes, detections.scores, strict=True)]
+    tags = [_tag(text, colour, height, line) for text, colour in zip(texts, colours, strict=True)]
+    plates: list[Rectangle] = []
+    for frame, tag in zip(frames, tags, strict=True):
+        plates.append(_plate(frame, (tag.shape[1], tag.shape[0]), size, plates))
     for number in reversed(range(len(frames))):
         if number in marked:
-            _outline(draw, _grown(frames[number], 2 * line + 1), MARK, 2 * line)
-        _outline(draw, frames[number], colours[number], line)
+            _outline(pixels, _grown(frames[number], 2 * line + 1), MARK, 2 * line)
+        _outline(pixels, frames[number], colours[number], line)
     for number in reversed(range(len(frames))):
-        draw.rectangle(plates[number], fill=colours[number])
-        corner = (plates[number][0] + line, plates[number][1] + line)
-        draw.text(corner, texts[number], fill=text_colour(colours[number]), font=font, anchor="la")
-    return image
+        left, top, right, bottom = plates[number]
+        place = pixels[top : bottom + 1, left : right + 1]
+        place[:] = tags[number][: place.shape[0], : place.shape[1]]
+    return pixels
+
+
+@functools.lru_cache(maxsize=256)
+def _tag(text: str, colour: Colour, height: float, line: int) -> Pixels:
+    """The plate with the text on it; on a video the same ones come again and again."""
+    font = text_font(height)
+    image = Image.new("RGB", _text_size(font, text, line), colour)
+    ImageDraw.Draw(image).text((line, line), text, fill=text_colour(colour), font=font, anchor="la")
+    return np.asarray(image)
 
 
 @functools.lru_cache(maxsize=8)
@@ -82,17 +99,17 @@ def text_colour(background: Colour) -> Colour:
     return (0, 0, 0) if (luminance + 0.05) ** 2 >= 1.05 * 0.05 else (255, 255, 255)
 
 
-def _with_masks(image: Image.Image, detections: Detections) -> Image.Image:
-    """The masks over the picture, each in the colour of its class; the picture itself where there are none."""
-    if detections.masks is None or not len(detections):
-        return image
-    pixels = np.array(image)
-    for number in reversed(range(len(detections))):
-        rows, columns, inside = placed_mask(detections.masks[number], detections.boxes[number], image.size)
+def _with_masks(picture: Pixels, detections: Detections) -> Pixels:
+    """A copy of the picture, with the masks over it, each in the colour of its class."""
+    pixels = picture.copy()
+    size = (pixels.shape[1], pixels.shape[0])
+    for number in reversed(range(0 if detections.masks is None else len(detections))):
+        assert detections.masks is not None
+        rows, columns, inside = placed_mask(detections.masks[number], detections.boxes[number], size)
         colour = np.array(class_colour(int(detections.classes[number])), np.float32)
         part = pixels[rows, columns]  # a view
         part[inside] = np.rint(part[inside] * (1 - MASK) + colour * MASK).astype(np.uint8)
-    return Image.fromarray(pixels)
+    return pixels
 
 
 def _grown(frame: Rectangle, by: int) -> Rectangle:
@@ -112,10 +129,21 @@ def _frame(box: NDArray[Any], size: Size) -> Rectangle:
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def _outline(draw: ImageDraw.ImageDraw, frame: Rectangle, colour: Colour, line: int) -> None:
-    left, top, right, bottom = frame
-    draw.rectangle((left - 1, top - 1, right + 1, bottom + 1), outline=HALO, width=line + 2)
-    draw.rectangle(frame, outline=colour, width=line)
+def _outline(pixels: Pixels, frame: Rectangle, colour: Colour, line: int) -> None:
+    _hollow(pixels, _grown(frame, 1), HALO, line + 2)
+    _hollow(pixels, frame, colour, line)
+
+
+def _hollow(pixels: Pixels, frame: Rectangle, colour: Colour, line: int) -> None:
+    """A frame of `line` pixels inwards, as far as it is on the picture."""
+    left, top, right, bottom = (max(0, side) for side in (frame[0], frame[1], frame[2] + 1, frame[3] + 1))
+    inner_left, inner_top, inner_right, inner_bottom = (
+        max(0, side) for side in (frame[0] + line, frame[1] + line, frame[2] + 1 - line, frame[3] + 1 - line)
+    )
+    pixels[top : min(inner_top, bottom), left:right] = colour
+    pixels[max(inner_bottom, top) : bottom, left:right] = colour
+    pixels[top:bottom, left : min(inner_left, right)] = colour
+    pixels[top:bottom, max(inner_right, left) : right] = colour
 
 
 def _text_size(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str, pad: int) -> Size:
