@@ -53,7 +53,9 @@ def _find(name: str, formats: Sequence[str], catalog: Catalog, store: Store, **f
         return convert_to_run(source, formats or (HUB,), store=store)
     source_of_own = _original(path)
     if source_of_own:
-        return convert_to_run(source_of_own, formats or (HUB,), store=store)
+        found = convert_to_run(source_of_own, formats or (HUB,), store=store)
+        # What stands in the store may be older than the list of names.
+        return [dataclasses.replace(one, labels=source_of_own.labels or one.labels) for one in found]
     own = read_model(path)
     return [_in_format(own, path, format, store) for format in formats] or [own]
 

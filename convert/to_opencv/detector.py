@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 SCHEMA = 1
 THRESHOLDS = {"darknet": (0.25, 0.45), "tensorflow": (0.3, 0.6)}  # score and overlap: the source's own usual ones
 GREY = 127.5  # what Darknet letterboxes with
+CENTERNET = "center_net"  # as pipeline.config names it
 MOVING = ("Transpose", "Reshape", "Cast", "Identity", "Squeeze", "Unsqueeze")
 # What an operator with a constant makes of scale · colour + shift.
 ARITHMETIC: dict[str, Callable[[Array, Array, Array], tuple[Array, Array]]] = {
@@ -78,8 +79,14 @@ def _input(graph: Graph, family: str, facts: Mapping[str, Any]) -> dict[str, Any
         "swapRB": True,
         "resize": "letterbox" if pads else facts.get("resize", "stretch"),
         "place": "corner" if pads else "centre",
-        "pad": _normalised_to_zero(graph) if pads else [GREY] * 3,
+        "pad": _filling(graph, facts) if pads else [GREY] * 3,
     }
+
+
+def _filling(graph: Graph, facts: Mapping[str, Any]) -> list[float]:
+    """The colour of the API's zeros: CenterNet fills up and then normalises (CenterNetMetaArch.preprocess), all others
+    the other way round."""
+    return [0.0] * 3 if facts.get("architecture") == CENTERNET else _normalised_to_zero(graph)
 
 
 def _normalised_to_zero(graph: Graph) -> list[float]:

@@ -14,6 +14,7 @@ from zoo.convert.from_darknet import DarknetOptions
 from zoo.convert.from_tensorflow import TensorFlowSourceOptions
 from zoo.pipeline.convert import convert
 from zoo.pipeline.formats import Options, is_direct
+from zoo.pipeline.models import find_models
 from zoo.pipeline.source import Source, darknet_source, onnx_source
 
 CFG = """[net]
@@ -87,6 +88,17 @@ def test_other_options_and_other_files_are_other_artifacts(network: tuple[Path, 
     cfg.write_text(CFG.replace("4,4", "4,5"))
     folders.add(convert(darknet_source(cfg, weights), store=store)[0].folder)
     assert len(folders) == 3
+
+
+def test_names_that_come_later_are_seen(network: tuple[Path, Path], tmp_path: Path) -> None:
+    """What was converted before there was a list of names stands, and is shown with them."""
+    cfg, _ = network
+    store = Store(tmp_path / "store")
+    (before,) = find_models(str(cfg), store=store)
+    cfg.with_suffix(".names").write_text("cat\ndog\n")
+    (after,) = find_models(str(cfg), store=store)
+    assert (before.labels, after.labels) == ((), ("cat", "dog"))
+    assert after.folder == before.folder
 
 
 def test_an_onnx_file_of_anyone_is_a_source(network: tuple[Path, Path], tmp_path: Path) -> None:

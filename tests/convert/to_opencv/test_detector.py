@@ -57,6 +57,10 @@ def test_a_letterbox_is_filled_with_what_is_zero_after_the_normalisation() -> No
     assert source["pad"] == [127.5, 102.0, 51.0]
 
 
+def test_centernet_fills_up_before_it_normalises() -> None:
+    assert described(6, **PADDING, architecture="center_net")["input"]["pad"] == [0, 0, 0]
+
+
 @pytest.mark.parametrize(
     ("resizer", "size"),
     [
