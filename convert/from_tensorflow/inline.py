@@ -16,6 +16,7 @@ from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectG
 
 from zoo.base.errors import ConversionError
 from zoo.convert.from_tensorflow.graph import Node, SourceGraph, node_name
+from zoo.convert.from_tensorflow.source import AGAIN
 
 CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"  # TensorFlow's key for the names of the objects in a checkpoint
@@ -73,7 +74,7 @@ def variables_of(meta: Any, graph: SourceGraph) -> dict[str, int]:
 def with_values(graph: SourceGraph, objects: Mapping[str, int], meta: Any, checkpoint: str) -> SourceGraph:
     """The graph with its variables as constants. Raises ConversionError where the checkpoint lacks one."""
     reader = tf.train.load_checkpoint(checkpoint)
-    keys = _keys(meta.object_graph_def, TrackableObjectGraph.FromString(reader.get_tensor(OBJECTS)))
+    keys = _keys(meta.object_graph_def, TrackableObjectGraph.FromString(_read(reader, OBJECTS, checkpoint)))
     nodes = dict(graph.nodes)
     for name, node in graph.nodes.items():
         if node.op == "VarHandleOp":
@@ -83,10 +84,17 @@ def with_values(graph: SourceGraph, objects: Mapping[str, int], meta: Any, check
                     f"{checkpoint} has no value of the variable {name!r}",
                     hint="copy the whole SavedModel folder again: saved_model.pb and variables/",
                 )
-            nodes[name] = _constant(node, reader.get_tensor(key))
+            nodes[name] = _constant(node, _read(reader, key, checkpoint))
         elif node.op == "ReadVariableOp":
             nodes[name] = replace(node, op="Identity", attributes={"T": node.attributes["dtype"]})
     return replace(graph, nodes=nodes)
+
+
+def _read(reader: Any, key: str, checkpoint: str) -> Any:
+    try:
+        return reader.get_tensor(key)
+    except (IndexError, RuntimeError, ValueError, tf.errors.OpError) as error:  # as TensorFlow's reader translates them
+        raise ConversionError(f"{checkpoint} is damaged at {key!r}: {error}", hint=AGAIN) from error
 
 
 def _constant(variable: Node, array: Any) -> Node:

@@ -85,7 +85,8 @@ def strings(folder: Path) -> Path:
     return graph(folder / "strings.pb", build)
 
 
-def without_variables(folder: Path) -> Path:
+def saved(folder: Path) -> Path:
+    """A SavedModel that can be converted."""
     model = tf.Module()
     model.weight = tf.Variable([1.0, 2.0, 3.0])
 
@@ -94,10 +95,37 @@ def without_variables(folder: Path) -> Path:
 
     signature = [tf.TensorSpec([1, None, None, 3], tf.uint8, name="input_tensor")]
     model.serve = tf.function(serve, input_signature=signature)
-    tf.saved_model.save(model, str(folder / "saved"), signatures=model.serve)
-    for file in (folder / "saved" / "variables").iterdir():
+    tf.saved_model.save(model, str(folder), signatures=model.serve)
+    return folder
+
+
+def without_variables(folder: Path) -> Path:
+    path = saved(folder / "without_variables")
+    for file in (path / "variables").iterdir():
         file.unlink()
-    return folder / "saved"
+    return path
+
+
+def truncated_variables(folder: Path) -> Path:
+    path = saved(folder / "truncated_variables")
+    (data,) = (path / "variables").glob("variables.data*")
+    data.write_bytes(data.read_bytes()[:4])
+    return path
+
+
+def truncated_saved_model(folder: Path) -> Path:
+    path = saved(folder / "truncated_saved_model")
+    file = path / "saved_model.pb"
+    file.write_bytes(file.read_bytes()[:-100])
+    return path
+
+
+def strings_of_tf2(folder: Path) -> Path:
+    model = tf.Module()
+    signature = [tf.TensorSpec([None], tf.string, name="input_tensor")]
+    model.serve = tf.function(lambda input_tensor: tf.strings.length(input_tensor), input_signature=signature)
+    tf.saved_model.save(model, str(folder / "strings"), signatures=model.serve)
+    return folder / "strings"
 
 
 def loop_with_memory(folder: Path) -> Path:
@@ -113,7 +141,10 @@ def loop_with_memory(folder: Path) -> Path:
     return graph(folder / "loop.pb", build)
 
 
-CASES = (truncated, noise, without_a_node, training, unfrozen, custom, strings, without_variables, loop_with_memory)
+CASES = (
+    truncated, noise, without_a_node, training, unfrozen, custom, strings, loop_with_memory, without_variables,
+    truncated_variables, truncated_saved_model, strings_of_tf2,
+)  # fmt: skip
 
 
 def main(folder: Path) -> None:

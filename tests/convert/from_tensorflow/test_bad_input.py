@@ -24,6 +24,9 @@ SAID = {
     "custom": "TFLite_Detection_PostProcess",
     "strings": "'encoded_image_string_tensor' takes encoded strings",
     "without_variables": "no variables/variables.index",
+    "truncated_variables": "variables is damaged",
+    "truncated_saved_model": "not a whole SavedModel",
+    "strings_of_tf2": "'input_tensor' takes encoded strings",
     "loop_with_memory": "Exit|loop",
 }
 
