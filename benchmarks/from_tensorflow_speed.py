@@ -152,7 +152,8 @@ def measured(row: Row, source: Path, models: dict[str, Path], rounds: int) -> Ro
     runs: dict[str, Run] = {name: _runner(session, images) for name, session in sessions.items()}
     runs["tensorflow"] = _tensorflow(source, images, row.threads)
     times = interleaved(runs, rounds)
-    row = replace(row, **{name: round(float(values.min()), 1) for name, values in times.items()})
+    best = {name: round(float(values.min()), 1) for name, values in times.items()}
+    row = replace(row, zoo=best["zoo"], tf2onnx=best.get("tf2onnx", 0.0), tensorflow=best["tensorflow"])
     recorded = of_image(
         {key.removeprefix("out_a_"): golden[key] for key in golden.files if key.startswith("out_a_")}, 0
     )
@@ -166,7 +167,7 @@ def measured(row: Row, source: Path, models: dict[str, Path], rounds: int) -> Ro
 
 def _runner(session: Any, images: np.ndarray) -> Run:
     name = session.get_inputs()[0].name
-    return lambda: session.run(None, {name: images})  # type: ignore[no-any-return]
+    return lambda: session.run(None, {name: images})
 
 
 def _session(model: Path, threads: int) -> Any:
@@ -210,8 +211,19 @@ def interleaved(runs: dict[str, Run], rounds: int) -> dict[str, np.ndarray]:
 
 def table(rows: list[Row]) -> str:
     """Markdown: a line for each model and number of threads."""
-    head = ("model", "threads", "zoo", "tf2onnx", "TensorFlow", "tf2onnx / zoo", "TensorFlow / zoo")
-    head += ("detections: zoo", "tf2onnx", "zoo converts in", "tf2onnx in")
+    head = (
+        "model",
+        "threads",
+        "zoo",
+        "tf2onnx",
+        "TensorFlow",
+        "tf2onnx / zoo",
+        "TensorFlow / zoo",
+        "detections: zoo",
+        "tf2onnx",
+        "zoo converts in",
+        "tf2onnx in",
+    )
     lines = [f"| {' | '.join(head)} |", "|---" + "|---:" * (len(head) - 1) + "|"]
     for row in sorted(rows, key=lambda row: (row.model, row.threads)):
         theirs = [f"{row.tf2onnx:.1f} ms", f"{row.tf2onnx / row.zoo:.2f}×", str(row.found_by_tf2onnx)]

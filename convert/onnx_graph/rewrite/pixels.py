@@ -46,7 +46,9 @@ def pixels_of(
 
     `makers` are the nodes by what they make.
     """
-    name, steps, between, is_inner = value, [], [], False
+    steps: list[Step] = []
+    between: list[str] = []
+    name, is_inner = value, False
     while name in makers:
         node = makers[name]
         if not is_inner:

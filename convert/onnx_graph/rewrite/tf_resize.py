@@ -76,8 +76,8 @@ class _Emitter:
         last = self.op("Sub", source, self.b.constant(1.0))
         lower = self.op("Max", floor, self.b.constant(0.0))
         upper = self.op("Min", self.op("Ceil", point), last)
-        indices = (self.op("Cast", neighbour, to=TensorProto.INT64) for neighbour in (lower, upper))
-        return _Axis(*indices, self.op("Sub", point, floor))
+        lower, upper = (self.op("Cast", neighbour, to=TensorProto.INT64) for neighbour in (lower, upper))
+        return _Axis(lower, upper, self.op("Sub", point, floor))
 
     def nearest(self, shape: str, axis: int, size: tuple[int, int] | str) -> str:
         """Of each pixel of the result, [out], the pixel of the source that it is: the one that its point lies in, or
