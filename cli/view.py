@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from zoo.base.errors import UsageError
 from zoo.cli.options import catalog_option, complete_models
 
 
@@ -34,8 +35,13 @@ def command(
     from zoo.view.library import Library
     from zoo.view.server import ViewServer
 
-    own = _named(models)
-    library = Library(load_catalog(catalogs), Store(), own, threads or available_threads())
+    catalog, own = load_catalog(catalogs), _named(models)
+    for model in models:
+        if model not in catalog and not Path(model).exists():
+            raise UsageError(
+                f"{model}: there is no such file", hint="give a .cfg, a model file or a converted model's folder"
+            )
+    library = Library(catalog, Store(), own, threads or available_threads())
     with closing(library), ViewServer(library, port) as server:
         click.echo(server.url)
         if open_page:

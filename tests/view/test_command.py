@@ -10,10 +10,14 @@ import sys
 import urllib.request
 from pathlib import Path
 
-from zoo.cli.view import _named
+import pytest
+
+from zoo.base.errors import UsageError
+from zoo.cli.view import _named, command
 
 
 def test_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
+    (tmp_path / "own.onnx").touch()
     child = subprocess.Popen(
         [sys.executable, "-u", "-c", "from zoo.cli.main import main; main()", "view", "--port", "0", "own.onnx"],
         cwd=tmp_path,
@@ -31,6 +35,11 @@ def test_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
     child.send_signal(signal.SIGINT)
     _, said = child.communicate(timeout=30)
     assert (child.returncode, said.strip()) == (130, "")
+
+
+def test_a_model_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="absent.cfg: there is no such file"):
+        command.main([str(tmp_path / "absent.cfg")], standalone_mode=False)
 
 
 def test_own_models_are_called_after_their_files(tmp_path: Path) -> None:
