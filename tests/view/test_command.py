@@ -38,7 +38,7 @@ def test_it_serves_until_it_is_interrupted(tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="absent.cfg: there is no such file"):
+    with pytest.raises(UsageError, match=r"absent\.cfg: there is no such file"):
         command.main([str(tmp_path / "absent.cfg")], standalone_mode=False)
 
 
