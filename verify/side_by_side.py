@@ -16,16 +16,7 @@ from zoo.base.artifact import TensorSpec
 from zoo.verify.inputs import as_inputs, closed, make_samples, stack
 from zoo.verify.result import Compared
 from zoo.verify.runtimes.protocol import Array, Runner
-from zoo.verify.speed import (
-    GLIMPSE,
-    Call,
-    Comparison,
-    Effort,
-    compare_times,
-    median_interval,
-    seconds,
-    warm_up,
-)
+from zoo.verify.speed import Call, Comparison, Effort, compare_times, median_interval, seconds, warm_up
 
 
 def time_in_turns(calls: Sequence[Call], effort: Effort) -> Array:
@@ -35,10 +26,13 @@ def time_in_turns(calls: Sequence[Call], effort: Effort) -> Array:
         warm_up(call, effort)
     order = list(range(len(calls)))
     rounds: list[list[float]] = []
+    looked = 0
     end = time.perf_counter() + effort.seconds * len(calls)
     while len(rounds) < effort.runs or time.perf_counter() < end:
-        if len(rounds) >= effort.runs and not len(rounds) % GLIMPSE and effort.suffices(lambda: _widest(rounds)):
-            break
+        if effort.is_due(len(rounds), looked):
+            looked = len(rounds)
+            if _widest(rounds) <= effort.narrow:
+                break
         times = {place: _settled(calls[place]) for place in (order if len(rounds) % 2 else order[::-1])}
         rounds.append([times[place] for place in order])
     return np.array(rounds)

@@ -32,9 +32,9 @@ class Effort:
     warm_up: float
     narrow: float = 0.0
 
-    def suffices(self, width: Callable[[], float]) -> bool:
-        """Whether `width`, half the 95 % interval as a share of the figure, is narrow enough."""
-        return bool(self.narrow) and width() <= self.narrow
+    def is_due(self, count: int, looked: int) -> bool:
+        """Whether to look, after so many runs, if the interval is narrow; `looked` is when that was done last."""
+        return bool(self.narrow) and count >= max(self.runs, looked * SPARSELY)
 
 
 FULL = Effort(seconds=3.0, runs=100, warm_up=10.0, narrow=0.01)
@@ -51,7 +51,7 @@ WINDOW = 5  # runs in each half of the warm-up test
 STABLE = 0.05  # medians of two neighbouring windows closer than this: warm
 UNSTEADY = 0.05  # the coefficient of variation above which a report warns
 RESAMPLES = 1000
-GLIMPSE = 25  # runs between two looks at how narrow the interval is
+SPARSELY = 1.25  # times the runs at the last look at how narrow the interval is
 LONGEST = 2000  # times that enter one bootstrap; more would not narrow the interval in a way that matters
 
 
@@ -75,10 +75,13 @@ def is_stable(times: Sequence[float]) -> bool:
 def measure(call: Call, effort: Effort) -> Array:
     """The seconds of each run, float64 [runs], without warm-up."""
     times: list[float] = []
+    looked = 0
     end = time.perf_counter() + effort.seconds
     while len(times) < effort.runs or time.perf_counter() < end:
-        if len(times) >= effort.runs and not len(times) % GLIMPSE and effort.suffices(lambda: width_of(times)):
-            break
+        if effort.is_due(len(times), looked):
+            looked = len(times)
+            if width_of(times) <= effort.narrow:
+                break
         times.append(seconds(call))
     return np.array(times)
 

@@ -40,6 +40,24 @@ def test_measure_runs_at_least_so_often_and_so_long(monkeypatch: pytest.MonkeyPa
     np.testing.assert_allclose(measure(clock.takes(1.0, 2.0, 3.0), Effort(0, 3, 0)), [1, 2, 3])
 
 
+def uncertain(spread: float) -> Array:
+    """Durations around 1/64 s that vary."""
+    durations: Array = np.random.default_rng(0).lognormal(0, spread, 4000) / 64
+    return durations
+
+
+def test_measuring_ends_early_only_where_the_median_is_certain(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, enough = Clock(monkeypatch), Effort(30.0, 100, 0, narrow=0.01)
+    assert len(measure(clock.takes(0.015625), enough)) == 100
+    assert len(measure(clock.takes(*uncertain(0.3)), enough)) > 1000
+
+
+def test_turns_end_early_only_where_every_ratio_is_certain(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, enough = Clock(monkeypatch), Effort(30.0, 25, 0, narrow=0.02)
+    assert len(time_in_turns([clock.takes(0.0625), clock.takes(0.125)], enough)) == 25
+    assert len(time_in_turns([clock.takes(0.0625), clock.takes(0.125), clock.takes(*uncertain(0.3))], enough)) > 100
+
+
 def test_warm_up_ends_when_times_are_stable_or_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
     assert warm_up(clock.takes(*[0.1] * 5, 0.01), Effort(0, 0, 10)) == 13
