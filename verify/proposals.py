@@ -29,9 +29,14 @@ STILL = 0.005  # share of its longer side by which a box that has kept its place
 
 
 def unsettled(evidence: Evidence) -> list[str]:
-    """The outputs whose rows TensorFlow itself puts in another order from run to run; none where it does not."""
+    """The outputs whose rows TensorFlow itself puts in another order from run to run; none where it does not, or where
+    the candidate's have another shape, which comparing them in their place will tell."""
     truths = [seen.truth for seen in evidence.observations]
     if not all(_are_proposals(truth) for truth in truths):
+        return []
+    if any(
+        run.outputs[name].shape != truths[run.sample][name].shape for run in evidence.runs for name in (BOXES, SCORES)
+    ):
         return []
     moves = any(_moves(seen.truth, seen.noise) for seen in evidence.observations)
     if not moves:
@@ -85,7 +90,7 @@ def _moves(truth: Tensors, others: Iterable[Tensors]) -> bool:
     """Whether one of the other runs has at some place another box, which the truth has elsewhere."""
     own = read_proposals(truth).found
     for other in others:
-        theirs = read_proposals(other).found if _are_proposals(other) else own
+        theirs = read_proposals(other).found
         if len(theirs) != len(own) or _still(own, theirs).all():
             continue
         if any(place != found for place, found in _places(own, theirs)):

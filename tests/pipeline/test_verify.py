@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.verify import tiny
 from zoo.base.artifact import Artifact, FileRecord, read_artifact
 from zoo.base.errors import ConversionError, MissingBackend, UsageError
 from zoo.catalog import Store
 from zoo.convert.from_darknet import DarknetOptions
+from zoo.pipeline import verify as pipeline_verify
 from zoo.pipeline.convert import convert, needs_hub
 from zoo.pipeline.formats import Options as Conversion
-from zoo.pipeline.source import Source, darknet_source, onnx_source
+from zoo.pipeline.source import Source, darknet_source, onnx_source, tensorflow_source
 from zoo.pipeline.verify import read_model, record, verify, verify_files
 from zoo.verify import Options
 from zoo.verify.verdict import FAIL, PASS
@@ -96,6 +99,28 @@ def test_two_files(source: Source, store: Store, tmp_path: Path) -> None:
     assert report.judgement.verdict == PASS, report.judgement.reason
     (report,) = verify_files(first.folder, source, options=OPTIONS)
     assert report.judgement.verdict == PASS
+
+
+def test_a_file_against_its_tensorflow_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    graph = tmp_path / "frozen_inference_graph.pb"
+    graph.write_bytes(b"\n")
+    original = tensorflow_source(graph)
+    reference = tiny.TinyReference(tiny.detector(), sources=original.records)
+    artifact = tiny.write(reference.model, tmp_path / "tiny", original.records)
+    told: list[object] = []
+
+    def started(*arguments: object) -> AbstractContextManager[tiny.TinyReference]:
+        told.extend(arguments)
+        return nullcontext(reference)
+
+    monkeypatch.setattr(pipeline_verify, "TensorFlowReference", started)
+    (report,) = verify_files(artifact.model, original, options=OPTIONS)
+    assert report.judgement.verdict == PASS
+    assert told == [graph.resolve(), original.records, artifact.options, artifact.detector]
+    other = dataclasses.replace(artifact, sources=(tiny.SOURCE,))
+    other.write()
+    (report,) = verify_files(artifact.model, original, options=OPTIONS)
+    assert "other source files" in report.judgement.reason
 
 
 def test_a_bare_file_is_read_by_its_suffix(source: Source, store: Store, tmp_path: Path) -> None:

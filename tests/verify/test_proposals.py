@@ -73,6 +73,11 @@ def test_a_tie_may_show_only_in_the_runs_moved_by_the_tolerance() -> None:
     assert {output.judgement.verdict for output in judge_proposals(found, NAMES).values()} == {PASS}
 
 
+def test_another_number_of_proposals_is_left_to_the_comparison_in_place() -> None:
+    fewer = {**proposals(), "raw_detection_scores": proposals()["raw_detection_scores"][:, :-1]}
+    assert unsettled(evidence(fewer, ordered(proposals(), SWAPPED))) == []
+
+
 def replaced(outputs: Outputs) -> Outputs:
     boxes = outputs["raw_detection_boxes"].copy()
     boxes[0, 5] += 0.5
