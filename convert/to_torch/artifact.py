@@ -17,8 +17,10 @@ from zoo.base.optional import require
 from zoo.convert.onnx_graph.fold import simplified
 from zoo.convert.onnx_graph.graph import Graph
 from zoo.convert.onnx_graph.read import read_graph
+from zoo.convert.to_torch.code import VARIABLE
 from zoo.convert.to_torch.export import Exported, export
 from zoo.convert.to_torch.module import header_of, module_from_file
+from zoo.convert.to_torch.program import Assign, Program
 from zoo.convert.to_torch.safetensors import write_safetensors
 from zoo.convert.to_torch.source import Header, write_source
 from zoo.convert.to_torch.writer import write_program
@@ -26,6 +28,9 @@ from zoo.convert.to_torch.writer import write_program
 SOURCE, WEIGHTS, EXPORTED = "model.py", "model.safetensors", "model.pt2"
 
 SIZE_DEPENDENT = {"pad_same", "same_pads"}  # functions of a program whose sizes torch.export cannot follow
+MOST_PADDINGS = (
+    4  # that depend on a size, one on the other's result: with more torch.export works for minutes, or hours
+)
 
 
 @dataclass(frozen=True)
@@ -66,8 +71,8 @@ def onnx_to_torch(
         (folder / SOURCE).write_text(write_source(program, header, WEIGHTS), encoding="utf-8")
         exported = Exported(reason="not asked for")
         if options.export:
-            size = options.size if SIZE_DEPENDENT & program.helpers else None
-            exported = export(module_from_file(folder / SOURCE, WEIGHTS), graph, folder / EXPORTED, size)
+            module = module_from_file(folder / SOURCE, WEIGHTS)
+            exported = export(module, graph, folder / EXPORTED, options.size, open_sizes=not _follows_size(program))
         artifact = Artifact(
             folder=out,
             name=name,
@@ -85,6 +90,13 @@ def onnx_to_torch(
         )
         dataclasses.replace(artifact, folder=folder).write()
     return artifact
+
+
+def _follows_size(program: Program) -> bool:
+    """True where paddings depend on the size of what they pad, layer after layer."""
+    values = (statement.value for statement in program.statements if isinstance(statement, Assign))
+    paddings = sum(value.startswith("F.pad(") and len(set(VARIABLE.findall(value))) > 1 for value in values)
+    return bool(SIZE_DEPENDENT & program.helpers) or paddings > MOST_PADDINGS
 
 
 def _origin(onnx_path: Path, sources: Sequence[FileRecord], parent: Artifact | None) -> tuple[FileRecord, ...]:

@@ -32,15 +32,27 @@ class Exported:
     fixed: tuple[str, ...] = ()
 
 
-def export(module: nn.Module, graph: Graph, path: Path, size: tuple[int, int] | None) -> Exported:
+def export(module: nn.Module, graph: Graph, path: Path, size: tuple[int, int], *, open_sizes: bool = True) -> Exported:
     """Export `module`, written from `graph`, to the file `path`. Nothing is written where it cannot be exported.
 
-    With `size` (height, width) only the first dimension of each input, the batch, stays dynamic.
+    As much stays dynamic as torch.export can carry: every size, unless `open_sizes` is False; else the batch, the first
+    dimension of each input, with `size` (height, width) in place of the others; else nothing, at batch 1.
     """
+    attempts = ((BATCH, None),) if open_sizes else ()
+    exported = Exported()
+    for batch, fixed in (*attempts, (BATCH, size), (1, size)):
+        exported = _attempt(module, graph, path, batch, fixed)
+        if not exported.reason:
+            break
+    return exported
+
+
+def _attempt(module: nn.Module, graph: Graph, path: Path, batch: int, size: tuple[int, int] | None) -> Exported:
+    """Export with the open sizes of `size`, or dynamic ones where that is None; a batch of 1 is fixed."""
     import torch
 
     try:
-        arguments, dynamic = _arguments(graph, size)
+        arguments, dynamic = _arguments(graph, batch, size)
         with _quiet(), torch.no_grad():
             _own_storage(module)
             program = torch.export.export(module, arguments, dynamic_shapes=dynamic, strict=False)
@@ -70,7 +82,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _arguments(graph: Graph, size: tuple[int, int] | None) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:
+def _arguments(graph: Graph, batch: int, size: tuple[int, int] | None) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:
     """Example inputs, and which of their sizes are dynamic. Equal names of sizes get equal numbers."""
     from torch.export import Dim
 
@@ -82,7 +94,7 @@ def _arguments(graph: Graph, size: tuple[int, int] | None) -> tuple[tuple[Tensor
             raise ValueError(f"the shape of the input {value.name!r} is unknown")
         shape, open_axes = [], {}
         for axis, known in enumerate(value.shape):
-            fixed = known if isinstance(known, int) else next(given, None) if axis > 0 else None
+            fixed = known if isinstance(known, int) else next(given, None) if axis > 0 else 1 if batch == 1 else None
             shape.append(_example(axis, known or f"{value.name} {axis}", numbers) if fixed is None else fixed)
             if fixed is None:
                 open_axes[axis] = Dim.AUTO

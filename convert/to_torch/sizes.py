@@ -28,13 +28,16 @@ class NotOnHost(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Sym:
-    """A number that the program knows only when it runs. `positive` promises that it is never below zero."""
+    """A number that the program knows only when it runs. `positive` promises that it is never below zero, `least` that
+    it is not below a number (a size - 1: not below -1).
+    """
 
     code: Code
     level: int = ATOM
     positive: bool = False
     is_float: bool = False
     as_int: Scalar = None  # the same as an int: of a truth value 0 or 1, of a float that is a whole number
+    least: int | None = None
 
     def as_code(self) -> str:
         return self.code
@@ -46,7 +49,10 @@ class Sym:
         return self if _is(other, 0) else _infix(other, "+", self, SUM)
 
     def __sub__(self, other: Scalar) -> Scalar:
-        return self if _is(other, 0) else _infix(self, "-", other, SUM, positive=False)
+        if _is(other, 0):
+            return self
+        least = -other if self.positive and isinstance(other, int) else None
+        return replace(_infix(self, "-", other, SUM, positive=False), least=least)
 
     def __rsub__(self, other: Scalar) -> Scalar:
         return _infix(other, "-", self, SUM, positive=False)
@@ -103,12 +109,14 @@ def divide(left: Scalar, right: Scalar) -> Scalar:
         if not _symbolic(left, right):
             return left / right
         return left if _is(right, 1) else _infix(left, "/", right, PRODUCT, is_float=True)
+    if _is(right, 1):
+        return left
+    if isinstance(left, Sym) and left.least is not None and isinstance(right, int) and right > -left.least:
+        left = larger(left, 0)  # what is between -right and 0 is truncated to 0
     if not (is_positive(left) and is_positive(right)):
         if _symbolic(left, right):
             raise NotOnHost
         return math.trunc(left / right)
-    if _is(right, 1):
-        return left
     return _infix(left, "//", right, PRODUCT) if _symbolic(left, right) else left // right
 
 
