@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.verify.browser import find_browser
+
+if TYPE_CHECKING:
+    from tests.goldens.exports import Exports
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(os.environ.get("ZOO_TEST_DATA") or ROOT.parent / "shared").resolve()
@@ -27,6 +31,16 @@ def data() -> Path:
         message = f"test data missing: {DATA} (set ZOO_TEST_DATA)"
         pytest.fail(message) if IN_CI else pytest.skip(message)
     return DATA
+
+
+@pytest.fixture(scope="session")
+def exported(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Exports:
+    """The TensorFlow detectors of the test data, as they are and as ONNX; the processes of a run share them."""
+    from tests.goldens.exports import Exports
+
+    own = tmp_path_factory.getbasetemp()
+    shared = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    return Exports(data / "models" / "tf", shared / "exports")
 
 
 @pytest.fixture

@@ -15,12 +15,15 @@ other processors), and are told apart from errors:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper
+
+from tests.convert.judge import session_of
 
 Outputs = Mapping[str, np.ndarray]
 
@@ -69,14 +72,7 @@ def missing(wanted: Outputs, found: Outputs) -> set[int]:
     return {int(row) for row, tied in zip(lost, ties.any(axis=1), strict=True) if not tied}
 
 
-def session(model: onnx.ModelProto | Path) -> onnxruntime.InferenceSession:
-    content = str(model) if isinstance(model, Path) else model.SerializeToString()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-
-
-def run(session: onnxruntime.InferenceSession, feeds: Outputs) -> dict[str, np.ndarray]:
+def run(session: Any, feeds: Outputs) -> dict[str, np.ndarray]:
     names = [value.name for value in session.get_outputs()]
     return dict(zip(names, session.run(names, dict(feeds)), strict=True))
 
@@ -101,12 +97,9 @@ def with_moved_border(path: Path) -> tuple[onnx.ModelProto, list[str]]:
 def border_variants(path: Path, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
     """The outputs with the border of one crop moved in or out, its rows and its columns."""
     model, axes = with_moved_border(path)
-    runner = session(model)
+    runner = session_of(model.SerializeToString())
     image = runner.get_inputs()[0].name
-    for crop in range(0, len(axes), 2):
-        for rows in (0.0, SLACK, -SLACK):
-            for columns in (0.0, SLACK, -SLACK):
-                slack = dict.fromkeys(axes, 0.0) | {axes[crop]: rows, axes[crop + 1]: columns}
-                yield run(
-                    runner, {image: images} | {name: np.array(value, np.float32) for name, value in slack.items()}
-                )
+    moves = [move for move in product((0.0, SLACK, -SLACK), repeat=2) if move != (0.0, 0.0)]
+    for crop, move in product(range(0, len(axes), 2), moves):
+        slack = dict.fromkeys(axes, 0.0) | dict(zip(axes[crop : crop + 2], move, strict=True))
+        yield run(runner, {image: images} | {name: np.array(value, np.float32) for name, value in slack.items()})

@@ -67,12 +67,11 @@ def append_raw_heads(path: Path, case: Case, weights: Path) -> None:
     tensors = read_weights(weights, network)
     kinds: tuple[Literal["raw", "decoded"], ...] = ("raw", "decoded")
     raw, decoded = (build(network, tensors, DarknetOptions(heads=kind, dialect=case.dialect)) for kind in kinds)
-    there = {entry.SerializeToString() for entry in (*decoded.nodes, *decoded.constants)}
+    there = {node.SerializeToString() for node in decoded.nodes}
+    known = {constant.name for constant in decoded.constants}
     names = {blob.name for blob in decoded.blobs}
-    nodes, constants = (
-        tuple(entry for entry in entries if entry.SerializeToString() not in there)
-        for entries in (raw.nodes, raw.constants)
-    )
+    nodes = tuple(node for node in raw.nodes if node.SerializeToString() not in there)
+    constants = tuple(constant for constant in raw.constants if constant.name not in known)
     blobs = tuple(blob for blob in raw.blobs if blob.name not in names)
     rest = dataclasses.replace(raw, nodes=nodes, constants=constants, blobs=blobs, inputs=())
     with path.open("ab") as file:
