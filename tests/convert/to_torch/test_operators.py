@@ -235,6 +235,20 @@ def test_integer_division_rounds_as_onnx_says(op: str) -> None:
     one(op, x, extra={"d": np.array([2, 2, -2, -2, 5], np.int32)})
 
 
+@pytest.mark.parametrize(("less", "divisor"), [(1, 2), (1, 1), (3, 2), (2, 3), (3, 4)])
+def test_sizes_less_a_number_are_divided_towards_zero(less: int, divisor: int) -> None:
+    """What the padding of SAME is computed with: below zero ONNX truncates, Python floors."""
+    nodes = [
+        node("Shape", ["x"], ["size"]),
+        node("Sub", ["size", "less"], ["rest"]),
+        node("Div", ["rest", "divisor"], ["y"]),
+    ]
+    constants = {"less": np.array([less], np.int64), "divisor": np.array([divisor], np.int64)}
+    proto = model(nodes, {"x": ["n", "m"]}, ["y"], constants=constants)
+    for size in range(1, 6):
+        assert_same(proto, noise(size, 6 - size))
+
+
 def test_older_opsets() -> None:
     x = noise(2, 3, 4)
     one("Softmax", x, 11, axis=1)
