@@ -256,15 +256,11 @@ CASES = {
     "nearest_of_tf1": (frozen, nearest),
     "crops_of_tf2": (saved, crops),
     "shapes_of_tf2": (saved, shapes),
-    "suppression_of_tf1": (frozen, suppression(as_many_as_there_are)),
-    "suppression_of_tf2": (saved, suppression(as_many_as_there_are)),
     "agnostic_suppression_of_tf1": (frozen, suppression(as_many_as_there_are, together=True)),
-    "agnostic_suppression_of_tf2": (saved, suppression(as_many_as_there_are, together=True)),
     "fixed_suppression_of_tf1": (frozen, suppression(always_as_many)),
     "fixed_suppression_of_tf2": (saved, suppression(always_as_many)),
     "suppression_of_2018": (frozen, suppression_of_2018),
     "combined_suppression_of_tf1": (frozen, combined),
-    "combined_suppression_of_tf2": (saved, combined),
 }
 
 

@@ -26,15 +26,11 @@ CASES = (
     "nearest_of_tf1",
     "crops_of_tf2",
     "shapes_of_tf2",
-    "suppression_of_tf1",
-    "suppression_of_tf2",
     "agnostic_suppression_of_tf1",
-    "agnostic_suppression_of_tf2",
     "fixed_suppression_of_tf1",
     "fixed_suppression_of_tf2",
     "suppression_of_2018",
     "combined_suppression_of_tf1",
-    "combined_suppression_of_tf2",
 )
 
 
