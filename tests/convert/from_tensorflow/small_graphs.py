@@ -59,7 +59,7 @@ def padded(images: tf.Tensor) -> Outputs:
 def nearest(images: tf.Tensor) -> Outputs:
     """Pixels taken from a picture of any size, by TensorFlow's three rules."""
     picture = tf.cast(images, tf.float32)
-    rules = ({}, {"align_corners": True}, {"half_pixel_centers": True})
+    rules: tuple[dict[str, bool], ...] = ({}, {"align_corners": True}, {"half_pixel_centers": True})
     taken = [tf.raw_ops.ResizeNearestNeighbor(images=picture, size=[14, 7], **rule) for rule in rules]
     return {"detection_scores": tf.concat(taken, 3)}
 
