@@ -23,7 +23,8 @@ SIZES = ("batch", "width", "height")
 @click.command("convert")
 @source_options
 @click.option("--to", multiple=True, default=("onnx",), show_default=True,
-              help="Format to write: onnx, torch, tf, opencv, opencv-classic; may be given again.")  # fmt: skip
+              help="Format to write: onnx, torch, tf, opencv, opencv-classic (for OpenCV 4's own Darknet and "
+                   "TensorFlow readers); may be given again.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to; else the store.")
 @click.option("--batch", type=click.IntRange(min=1), help="Fix the batch; else it is open.")
 @click.option("--width", type=click.IntRange(min=1), help="Input width in pixels, instead of the source's.")
