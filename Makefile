@@ -9,8 +9,9 @@ ORT := $(shell if command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/n
 # Where the CPU build of PyTorch is published; asked only if the configured indexes do not have it.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 ROOMS := $(patsubst %/__init__.py,%,$(wildcard */__init__.py))
-# The rooms whose tests need no framework and no recording, or little of them.
-FAST := $(addprefix tests/,base catalog cli darknet detect fetch pipeline vision verify convert/from_darknet convert/onnx_graph) \
+# Something of every room; the frameworks' own conversions and the recordings are left to `make test`.
+FAST := $(addprefix tests/,base catalog cli darknet detect fetch pipeline shapes verify view vision \
+	convert/from_darknet convert/onnx_graph convert/to_opencv/test_rewrites.py convert/to_torch/test_operators.py) \
 	$(wildcard tests/test_*.py)
 INSTALL := $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
 
@@ -27,8 +28,8 @@ demo: .venv/.core  ## fetch, convert and verify the shipped detector; writes zoo
 test: .venv/.everything .venv-opencv4/.ready  ## the whole suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q
 
-test-fast: .venv/.everything  ## what one runs between two edits: under two minutes
-	$(BIN)/python -m pytest -n 2 --dist worksteal -q $(FAST)
+test-fast: .venv/.everything  ## what one runs between two edits: something of every room
+	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow" $(FAST)
 
 check: .venv/.everything  ## formatting, lint, strict types, packages that fit together
 	$(BIN)/ruff format --check .

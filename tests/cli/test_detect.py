@@ -98,6 +98,7 @@ def test_a_video_keeps_its_rate_and_its_frames(monkeypatch: pytest.MonkeyPatch, 
     assert left(tmp_path / "seen")[-2:] == ["labels/clip_000005.txt", "labels/clip_000006.txt"]
 
 
+@pytest.mark.slow
 def test_several_formats_are_side_by_side(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

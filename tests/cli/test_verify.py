@@ -94,6 +94,7 @@ def test_judging_again_writes_every_form(files: list[str], tmp_path: Path) -> No
     assert forms["html"].read_text().count("✗ fail") > 1
 
 
+@pytest.mark.slow
 def test_all_is_what_is_here_and_workers_share_the_machine(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     saved = tmp_path / "result.json"
     options = ("--quick", "--batch", "1", "--threads", "1", "--json", str(saved))

@@ -63,6 +63,7 @@ def check_store(fetching: Fetching, body: bytes) -> int:
     return len(begun)
 
 
+@pytest.mark.slow
 def test_200_kills_at_random_bytes(served: Served, fetching: Fetching, tmp_path: Path) -> None:
     """Each time the next process goes on at the byte where the last one was killed."""
     card = a_card(a_file(BODY, served.url()))

@@ -24,6 +24,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return darknet_to_onnx(CFG, WEIGHTS, tmp_path_factory.mktemp("shapes-tiny")).model
 
 
+@pytest.mark.slow
 def test_mean_average_precision_on_pictures_it_has_not_seen(model: Path) -> None:
     precision = evaluate(onnx_detector(model), pictures=300)
     assert precision.shapes > 1000

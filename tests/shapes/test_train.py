@@ -46,6 +46,7 @@ def truth_of(scenes: list[Scene]) -> Truth:
     return Truth(boxes, classes)
 
 
+@pytest.mark.slow
 def test_training_learns(tmp_path: Path) -> None:
     network = short(tmp_path, 60)
     pool = draw_pool(network, 4)

@@ -19,6 +19,8 @@ from zoo.verify import Options, TensorFlowReference, verify_artifact
 from zoo.verify.truth_tensorflow import network_nodes
 from zoo.verify.verdict import FAIL, PASS
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = Options(speed="none", threads=1, batches=(1,))
 NAME = "s_ssd_mobilenet_v1"
 NODE = "FeatureExtractor/MobilenetV1/MobilenetV1/Conv2d_5_pointwise"
