@@ -4,7 +4,7 @@
 Proposals are sorted and suppressed by the first stage, so two of nearly one score change places, or one takes the place
 of another, where the last bit differs. Where TensorFlow's own runs do that, numbers cannot be compared by their place:
 the proposals are matched as detections are, and what only one side has must be what TensorFlow's own runs have or lack.
-Where no run of TensorFlow moves a row, as in detectors of one stage, every number is compared where it stands.
+Where no run of TensorFlow moves or replaces a row, as in detectors of one stage, numbers are compared in their place.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from zoo.vision.nms import Detections
 BOXES, SCORES = "raw_detection_boxes", "raw_detection_scores"
 MOST = 1000  # more are no proposals (the API's models keep up to 300 of them), but all anchors of one stage
 STILL = 0.005  # share of its longer side by which a box that has kept its place may be off
+POINT = 1e-4  # of the picture: what a box without area may be off
 
 
 def unsettled(evidence: Evidence) -> list[str]:
@@ -87,21 +88,17 @@ def _row_axis(outputs: Tensors, name: str) -> int | None:
 
 
 def _moves(truth: Tensors, others: Iterable[Tensors]) -> bool:
-    """Whether one of the other runs has at some place another box, which the truth has elsewhere."""
+    """Whether one of the other runs has at some place another box: the truth's from elsewhere, or one that the truth
+    lacks, as when two of nearly one score suppress each other."""
     own = read_proposals(truth).found
-    for other in others:
-        theirs = read_proposals(other).found
-        if len(theirs) != len(own) or _still(own, theirs).all():
-            continue
-        if any(place != found for place, found in _places(own, theirs)):
-            return True
-    return False
+    runs = (read_proposals(other).found for other in others)
+    return any(len(theirs) == len(own) and not _still(own, theirs).all() for theirs in runs)
 
 
 def _still(own: Detections, other: Detections) -> Array:
     """Which boxes are about the same at the same place, bool [P]; a box may have no area."""
     off = np.abs(own.boxes - other.boxes).max(axis=1)
-    still: Array = off <= STILL * own.boxes[:, 2:].max(axis=1)
+    still: Array = off <= np.maximum(STILL * own.boxes[:, 2:].max(axis=1), POINT)
     return still
 
 

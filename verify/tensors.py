@@ -71,8 +71,9 @@ def compare(found: Array, expected: Array) -> Difference:
 
 
 def root_mean_square(values: Array) -> float:
-    """sqrt(mean(values²)); 0 for no values."""
-    return math.sqrt(float(np.mean(np.square(values)))) if values.size else 0.0
+    """sqrt(mean(values²)); 0 for no values. Scaled by the largest, so that no square overflows."""
+    largest = float(np.abs(values).max(initial=0))
+    return largest * math.sqrt(float(np.mean(np.square(values / largest)))) if largest else 0.0
 
 
 def _not_finite(found: Array, expected: Array, wrong: int, truth_wrong: int) -> Difference:

@@ -82,7 +82,7 @@ class TensorFlowReference:
 
             @cache
             def retried(units: float, times: int) -> list[dict[str, Array]]:
-                return [self._runner.moved(sample.feeds, units * unit, seed) for seed in range(times)]
+                return [self._runner.moved(sample.feeds, units * unit, seed, crops=True) for seed in range(times)]
 
             self._seen[key] = Observation(truth, tuple(noise), retried)
         return self._seen[key]

@@ -105,6 +105,15 @@ def test_a_proposal_is_missing_where_tensorflow_lacks_it_too() -> None:
     assert judge_proposals(found, NAMES)["raw_detection_boxes"].judgement.verdict == PASS
 
 
+def test_where_tensorflow_replaces_a_proposal_the_others_are_still_compared() -> None:
+    """A row that another takes the place of must not become the noise of all rows."""
+    found = evidence(off(proposals(), 3e-6), off(replaced(proposals()), 1e-6))
+    assert unsettled(found) == NAMES
+    assert {output.judgement.verdict for output in judge_proposals(found, NAMES).values()} == {PASS}
+    wrong = evidence(off(proposals(), 1e-2), off(replaced(proposals()), 1e-6))
+    assert judge_proposals(wrong, NAMES)["raw_detection_boxes"].judgement.verdict == FAIL
+
+
 def test_pictures_one_after_another_are_cut_apart() -> None:
     batch = {
         "features": np.arange(6 * 2).reshape(6, 2),

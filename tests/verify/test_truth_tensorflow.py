@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,9 @@ from zoo.base.artifact import Artifact, FileRecord
 from zoo.base.errors import UsageError
 from zoo.convert.from_tensorflow import tensorflow_to_onnx
 from zoo.verify import Options, TensorFlowReference, verify_artifact
+from zoo.verify.runtimes.isolated import IsolatedRunner
+from zoo.verify.runtimes.protocol import Settings
+from zoo.verify.runtimes.table import RUNTIMES
 from zoo.verify.truth_tensorflow import network_nodes
 from zoo.verify.verdict import FAIL, PASS
 
@@ -91,3 +95,20 @@ def test_the_network_is_what_convolutions_take_and_give() -> None:
     ]
     axes = {"picture": 4, "resized": 4, "conv": 4, "relu": 4, "flat": 3, "boxes": 3}
     assert [name for name, _, _ in network_nodes(nodes, axes)] == ["resized", "conv", "relu"]
+
+
+def test_a_crop_at_the_border_is_seen_inside_and_outside(tmp_path: Path) -> None:
+    """A box that ends where the picture ends: with `crops` the last row comes from the picture in some runs only."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float32, [1, 8, 8, 1], "image_tensor")
+        edge = tf.reduce_max(image)
+        box = tf.reshape(tf.stack([edge / 3, edge / 3, edge, edge]), [1, 4])
+        tf.identity(tf.image.crop_and_resize(image, box, [0], [4, 4]), "detection_crops")
+    path = tmp_path / "frozen.pb"
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    picture = {"image_tensor": np.ones((1, 8, 8, 1), np.float32)}
+    with closing(IsolatedRunner(path, RUNTIMES["tf"], Settings())) as runner:
+        runs = [runner.moved(picture, 2.0**-23, seed, crops=True)["detection_crops"] for seed in range(8)]
+    assert {float(np.rint(run[0, -1, 0, 0])) for run in runs} == {0.0, 1.0}

@@ -64,9 +64,12 @@ class IsolatedRunner:
         """As the runtime's own: every inner float tensor of one run."""
         return self._ask({"do": "tensors"}, feeds)[1]
 
-    def moved(self, feeds: Tensors, share: float, seed: int, inner: bool = False) -> dict[str, Array]:
+    def moved(
+        self, feeds: Tensors, share: float, seed: int, inner: bool = False, crops: bool = False
+    ) -> dict[str, Array]:
         """As the runtime's own: a run with the picture moved."""
-        return self._ask({"do": "moved", "share": share, "seed": seed, "inner": inner}, feeds)[1]
+        how = {"share": share, "seed": seed, "inner": inner, "crops": crops}
+        return self._ask({"do": "moved", **how}, feeds)[1]
 
     def nodes(self) -> list[tuple[str, str, list[str]]]:
         """As the runtime's own: name, type and sources of the nodes that `tensors` shows."""

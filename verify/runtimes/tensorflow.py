@@ -67,9 +67,12 @@ class TensorFlowRunner:
             raise VerificationError(f"{self._path.name}: the run ends with: {_first_line(error)}") from error
         return {self._original.get(name, name): tensor.numpy() for name, tensor in results.items()}
 
-    def moved(self, feeds: Tensors, share: float, seed: int, inner: bool) -> dict[str, Array]:
+    def moved(self, feeds: Tensors, share: float, seed: int, inner: bool, crops: bool) -> dict[str, Array]:
         """As `run`, or with `inner` as `tensors`, with the picture moved: every number of the first float tensors
-        that the graph makes of it goes up or down by the `share` of itself."""
+        that the graph makes of it goes up or down by the `share` of itself. With `crops` the boxes that are cut out
+        between the stages are moved as well: of a box that ends where the picture ends, the last bit decides whether
+        CropAndResize takes its last row from the picture or fills it up, and few runs would show both.
+        """
         wanted = self._inner if inner else self._graph.outputs
         random = np.random.default_rng(seed)
         given = self._given(feeds)
@@ -78,6 +81,9 @@ class TensorFlowRunner:
             values = self._through(given, first) if first else {}
             given = {name: (tensor, _shaken(array, share, random)) for name, (tensor, array) in given.items()}
             given |= {name: (first[name], _shaken(array, share, random)) for name, array in values.items()}
+            cut = self._graph.crop_boxes() if crops else {}
+            boxes = self._through(given, cut) if cut else {}
+            given |= {name: (cut[name], _shaken(array, share, random)) for name, array in boxes.items()}
             return self._through(given, wanted)
 
     def tensors(self, feeds: Tensors) -> dict[str, Array]:

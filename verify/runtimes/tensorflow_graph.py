@@ -48,6 +48,12 @@ class OpenedGraph:
         looped = self._looped()
         return [v for v in found.values() if v.op.name not in looped and v.shape.rank in (None, PICTURE_AXES)]
 
+    def crop_boxes(self) -> dict[str, Any]:
+        """The boxes [K, 4] that each CropAndResize of the main graph cuts out, by the operation's name."""
+        used, looped = self._reached(), self._looped()
+        operations = (one for one in self.wrapped.graph.get_operations() if one.type == "CropAndResize")
+        return {one.name: one.inputs[1] for one in operations if one.name in used - looped}
+
     def inner(self) -> list[Any]:
         """Every float tensor of the main graph that depends on an input, in order of execution; those inside of
         loops have no single value and are left out."""
