@@ -59,6 +59,18 @@ def verdicts(truth: Outputs, found: Outputs) -> set[str]:
     )
 
 
+def test_noise_out_of_proportion_is_allowed_as_far_as_tensorflow_shows_it() -> None:
+    """One unit moves no mask at all; ten move them by 1e-4 in TensorFlow, too."""
+    truth = detections()
+
+    def painted(by: float) -> Outputs:
+        return {**truth, "detection_masks": truth["detection_masks"] * np.float32(1 + by)}
+
+    for by, verdict in ((8e-5, PASS), (2e-4, FAIL)):
+        outputs, _ = judged(truth, painted(by), lambda units, times: [truth, painted(1e-4)])
+        assert outputs["detection_masks"].judgement.verdict == verdict
+
+
 def test_what_rows_are() -> None:
     assert are_rows(["detection_boxes", "detection_scores", "detection_classes", "raw_detection_boxes"])
     assert not are_rows(["raw_detection_boxes", "raw_detection_scores"])
