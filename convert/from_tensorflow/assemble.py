@@ -16,6 +16,7 @@ from zoo.convert.onnx_graph.build import GraphBuilder, Model, plain_chunks
 from zoo.convert.onnx_graph.rewrite.batched_nms import Field, NmsInputs, NmsParameters, batched_nms
 from zoo.convert.onnx_graph.rewrite.crop_and_resize import crop_and_resize
 from zoo.convert.onnx_graph.rewrite.pixels import Pixels, pixels_of
+from zoo.convert.onnx_graph.rewrite.tf_reshape import tf_reshape
 from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_nearest, tf_resize
 from zoo.convert.onnx_graph.rewrite.tf_sigmoid import tf_sigmoid
 from zoo.convert.onnx_graph.rewrite.tidy import tidied
@@ -151,6 +152,8 @@ def _replace(builder: GraphBuilder, cut: Cut, pixels: Mapping[str, Pixels]) -> s
     names = [value if isinstance(value, str) else "" for value in cut.inputs]
     if cut.op == "Sigmoid":
         return tf_sigmoid(builder, names[0])
+    if cut.op == "Reshape":
+        return tf_reshape(builder, names[0], names[1])
     sizes = [None if isinstance(value, str) else value for value in cut.inputs]
     size = None if sizes[-1] is None else (int(sizes[-1][0]), int(sizes[-1][1]))
     rule = ResizeRule(bool(cut.attributes.get("align_corners")), bool(cut.attributes.get("half_pixel_centers")))

@@ -1,8 +1,9 @@
 """From the rewritten TensorFlow graph to ONNX: tf2onnx translates it, except for what is put in its place afterwards.
 
 Constants are computed by TensorFlow itself first (anchors become initializers). Then the graph is cut: suppressions are
-placeholders already, and TensorFlow 1's resize and crop become placeholders too. Their inputs are asked for as outputs,
-so that one translation gives all the parts, which `assemble` joins.
+placeholders already, and what ONNX computes otherwise (TensorFlow 1's resize and crop, sigmoids of scores, reshapes of
+what may be empty) becomes a placeholder too. Their inputs are asked for as outputs, so that one translation gives all
+the parts, which `assemble` joins.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ def translate(graph: tf.Graph, inputs: Sequence[Any], wanted: Sequence[Any], giv
     order = [operation.name for operation in graph.get_operations()]
     _compute_constants(graph, nodes, order, [tensor.name for tensor in wanted])
     needed = _needed(nodes, [tensor.name for tensor in wanted])
-    gates = _gates(nodes, needed)
-    cuts = [_cut(graph, nodes, name) for name in order if name in needed and _is_cut(graph, nodes[name], gates)]
+    gates, counted = _gates(nodes, needed), _counted(nodes, order)
+    cut = [name for name in order if name in needed and _is_cut(graph, nodes[name], gates, counted)]
+    cuts = [_cut(graph, nodes, name) for name in cut]
     outputs = [tensor.name for tensor in wanted]
     outputs += [ref for cut in cuts for ref in cut.inputs if isinstance(ref, str)]
     placeholders = [tensor.name for tensor in (*inputs, *given)] + [f"{cut.name}:0" for cut in cuts]
@@ -133,9 +135,21 @@ def _gates(nodes: Mapping[str, Any], needed: set[str]) -> set[str]:
     return {node_name(reference(text)) for user in users for text in user.input}
 
 
-def _is_cut(graph: tf.Graph, node: Any, gates: set[str]) -> bool:
+def _counted(nodes: Mapping[str, Any], order: Sequence[str]) -> set[str]:
+    """The names of the nodes that depend on what Where finds, which may be nothing."""
+    counted: set[str] = set()
+    for name in order:
+        parents = (node_name(reference(text)) for text in nodes[name].input)
+        if nodes[name].op == "Where" or any(parent in counted for parent in parents):
+            counted.add(name)
+    return counted
+
+
+def _is_cut(graph: tf.Graph, node: Any, gates: set[str], counted: set[str]) -> bool:
     if node.op == "Sigmoid":
         return node.name not in gates
+    if node.op == "Reshape":
+        return all(node_name(reference(text)) in counted for text in node.input)
     if node.op == "ResizeNearestNeighbor":
         return not _repeats_pixels(graph.get_operation_by_name(node.name))
     return node.op in CUT

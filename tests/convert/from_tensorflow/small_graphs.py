@@ -219,6 +219,31 @@ def named(boxes: tf.Tensor, scores: tf.Tensor, classes: tf.Tensor, count: tf.Ten
     return results | {"num_detections": tf.cast(count, tf.float32)}
 
 
+def instances(points: tf.Tensor, limit: float) -> tuple[tf.Tensor, tf.Tensor]:
+    """What CenterNet does with the instances that have keypoints, here the rows that begin with more than `limit`:
+    reshapes to their number, and a scatter that is skipped where there are none. Also the shapes on the way."""
+    rows = tf.where(points[:, 0] > limit)[:, 0]
+    count = tf.shape(rows)[0]
+    regressed = tf.reshape(tf.gather(points[:, 3:], rows), [1, count, -1, 2])
+    by_keypoint = tf.reshape(tf.gather_nd(points[:, :2], tf.tile(rows, [3])[:, None]), [1, 3, count, -1])
+    candidates = tf.transpose(by_keypoint, [0, 2, 1, 3])
+    own = tf.shape(candidates)
+    nearest = tf.reshape(candidates, tf.concat([own[:3], [tf.maximum(own[3], 2)]], 0))
+    none = tf.zeros([len(IMAGES) * ROWS, 3, 2])
+    placed = tf.cond(
+        count > 0, lambda: tf.tensor_scatter_nd_add(none, rows[:, None], (regressed - nearest)[0]), lambda: none
+    )
+    shapes = [tf.shape(tensor) for tensor in (regressed, by_keypoint, nearest)]
+    return placed, tf.cast(tf.stack(shapes), tf.float32)
+
+
+def few_or_none(images: tf.Tensor) -> Outputs:
+    points = tf.reshape(tf.cast(images, tf.float32) / 255.0, [-1, 9])
+    (some, sizes), (none, sizes_of_none) = instances(points, 0.8), instances(points, 1.0)
+    keypoints = {"detection_keypoints": some, "detection_keypoints_of_none": none}
+    return keypoints | {"detection_sizes": sizes, "detection_sizes_of_none": sizes_of_none}
+
+
 def frozen(path: Path, build: Callable[[tf.Tensor], Outputs]) -> tuple[Path, dict[str, np.ndarray]]:
     """A TensorFlow 1 graph for any batch, with its control flow of that time."""
     with tf.Graph().as_default() as graph:
@@ -261,6 +286,7 @@ CASES = {
     "fixed_suppression_of_tf2": (saved, suppression(always_as_many)),
     "suppression_of_2018": (frozen, suppression_of_2018),
     "combined_suppression_of_tf1": (frozen, combined),
+    "instances_of_tf1": (frozen, few_or_none),
 }
 
 

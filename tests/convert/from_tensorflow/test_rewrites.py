@@ -31,6 +31,7 @@ CASES = (
     "fixed_suppression_of_tf2",
     "suppression_of_2018",
     "combined_suppression_of_tf1",
+    "instances_of_tf1",
 )
 
 

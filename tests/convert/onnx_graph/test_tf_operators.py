@@ -1,4 +1,4 @@
-"""TensorFlow's resize, crop and sigmoid in ONNX against their definitions, written out in NumPy float32."""
+"""TensorFlow's resize, crop, sigmoid and reshape in ONNX against their definitions, written out in NumPy float32."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from onnx import TensorProto, helper, numpy_helper
 from zoo.convert.onnx_graph.build import GraphBuilder
 from zoo.convert.onnx_graph.rewrite.crop_and_resize import crop_and_resize
 from zoo.convert.onnx_graph.rewrite.pixels import Pixels, pixels_of
+from zoo.convert.onnx_graph.rewrite.tf_reshape import tf_reshape
 from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_resize
 from zoo.convert.onnx_graph.rewrite.tf_sigmoid import tf_sigmoid
 
@@ -153,3 +154,28 @@ def test_sigmoid_saturates_where_tensorflow_s_does() -> None:
     assert np.array_equal(found[:2000][crowded[:2000]], exact[:2000][crowded[:2000]])
     assert (found[full] == 1).all()
     assert np.allclose(found, exact, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes", "wanted"),
+    [
+        ((0, 10), (1, 0, -1, 2), (1, 0, 5, 2)),
+        ((0, 2), (1, 5, 0, -1), (1, 5, 0, 0)),
+        ((1, 0, 5, 0), (1, 0, 5, 2), (1, 0, 5, 2)),
+        ((0, 3), (0, -1), (0, 3)),
+        ((0, 3), (-1, 2), (0, 2)),
+        ((4, 0), (2, -1), (2, 0)),
+        ((3, 10), (1, 3, -1, 2), (1, 3, 5, 2)),
+        ((3, 10), (5, 6), (5, 6)),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_what_is_empty_is_reshaped_as_by_tensorflow(
+    given: tuple[int, ...], sizes: tuple[int, ...], wanted: tuple[int, ...], dtype: type[np.generic]
+) -> None:
+    """The shapes on the right are those that TensorFlow 2.21 gives."""
+    x = np.arange(np.prod(given), dtype=F).reshape(given)
+    builder = GraphBuilder("reshape")
+    found = run(builder, tf_reshape(builder, "x", "sizes"), {"x": x, "sizes": np.array(sizes, dtype)})
+    assert found.shape == wanted
+    assert np.array_equal(found.ravel(), x.ravel())
