@@ -14,12 +14,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from zoo.verify.detections import TRIALS, Limits, pairs_of
+from zoo.verify.detections import Limits, pairs_of
 from zoo.verify.parity import Evidence
 from zoo.verify.result import OutputResult
 from zoo.verify.rows import SAME_IOU, Rows, belongs_to_rows, centred, judge_rows
 from zoo.verify.runtimes.protocol import Array, Tensors
-from zoo.verify.truth import Observation
 from zoo.verify.verdict import FAIL, PASS, Judgement, worst
 from zoo.vision.nms import Detections
 
@@ -42,7 +41,7 @@ def unsettled(evidence: Evidence) -> list[str]:
     moves = any(_moves(seen.truth, seen.noise) for seen in evidence.observations)
     if not moves:
         off = {run.sample for run in evidence.runs if _moves(truths[run.sample], [run.outputs])}
-        moves = any(_moves(truths[place], _retried(evidence.observations[place], evidence.margin)) for place in off)
+        moves = any(_moves(truths[place], evidence.observations[place].moved(evidence.margin)) for place in off)
     return [name for name in truths[0] if _row_axis(truths[0], name) is not None] if moves else []
 
 
@@ -108,10 +107,6 @@ def _places(own: Detections, other: Detections) -> list[tuple[int, int]]:
     return [(pair.reference, pair.candidate) for pair in pairs if pair.iou >= SAME_IOU]
 
 
-def _retried(seen: Observation, margin: float) -> list[Tensors]:
-    return list(seen.retried(margin, TRIALS)) if seen.retried else []
-
-
 def _order(evidence: Evidence) -> Judgement:
     """Whether the candidate's proposals stand about where TensorFlow's stand, told by their rank among those that both
     sides have: no further from it than twice as far as in TensorFlow's own runs."""
@@ -119,7 +114,7 @@ def _order(evidence: Evidence) -> Judgement:
         seen = evidence.observations[run.sample]
         own = read_proposals(seen.truth).found
         shift = _shift(own, read_proposals(run.outputs).found)
-        others = [*seen.noise, *_retried(seen, evidence.margin)] if shift > 1 else []
+        others = [*seen.noise, *seen.moved(evidence.margin)] if shift > 1 else []
         most = 2 * max((_shift(own, read_proposals(other).found) for other in others), default=0) + 1
         if shift > most:
             name = evidence.samples[run.sample].name

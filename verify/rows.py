@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zoo.verify.detections import TRIALS, Limits, Match, Truth, match, pairs_of
+from zoo.verify.detections import Limits, Match, Truth, match, pairs_of
 from zoo.verify.histograms import error_histogram
 from zoo.verify.noise import STORED, Bounds, judge_difference, judge_truth, noise_floor, times_floor
 from zoo.verify.outcomes import Outcome, detection_result
@@ -144,8 +144,7 @@ def _truth(rows: Rows, limits: Limits, seen: Observation, margin: float, read: R
     """What else the reference finds its own runs tell."""
 
     def again() -> list[Detections]:
-        retried = seen.retried(margin, TRIALS) if seen.retried else ()
-        return [rows.found, *(read(outputs).found for outputs in (*seen.noise, *retried))]
+        return [rows.found, *(read(outputs).found for outputs in (*seen.noise, *seen.moved(margin)))]
 
     return Truth(rows.found, rows.threshold, limits, again)
 
@@ -203,7 +202,7 @@ def _judged(
     judgement, seen = judge_difference(difference, floor, evidence.margin), evidence.observations[run.sample]
     if judgement.verdict != FAIL or not seen.retried:
         return judgement
-    again = [read(outputs) for outputs in seen.retried(evidence.margin, TRIALS)]
+    again = [read(outputs) for outputs in seen.moved(evidence.margin)]
     own = judge_difference(difference, _floor(name, [run.truth], [again]), 1.0)
     return own if own.verdict == PASS else judgement
 

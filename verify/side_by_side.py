@@ -7,7 +7,6 @@ them alike. Every candidate is compared with the first.
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,17 +24,12 @@ def time_in_turns(calls: Sequence[Call], effort: Effort) -> Array:
     for call in calls:
         warm_up(call, effort)
     order = list(range(len(calls)))
-    rounds: list[list[float]] = []
-    looked = 0
-    end = time.perf_counter() + effort.seconds * len(calls)
-    while len(rounds) < effort.runs or time.perf_counter() < end:
-        if effort.is_due(len(rounds), looked):
-            looked = len(rounds)
-            if _widest(rounds) <= effort.narrow:
-                break
-        times = {place: _settled(calls[place]) for place in (order if len(rounds) % 2 else order[::-1])}
-        rounds.append([times[place] for place in order])
-    return np.array(rounds)
+
+    def round_of(number: int) -> list[float]:
+        times = {place: _settled(calls[place]) for place in (order if number % 2 else order[::-1])}
+        return [times[place] for place in order]
+
+    return np.array(effort.series(round_of, _widest, len(calls)))
 
 
 def _widest(rounds: Sequence[Sequence[float]]) -> float:

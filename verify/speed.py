@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from zoo.verify.result import Interval
 from zoo.verify.runtimes.protocol import Array
 
 Call = Callable[[], object]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,19 @@ class Effort:
     warm_up: float
     narrow: float = 0.0
 
-    def is_due(self, count: int, looked: int) -> bool:
-        """Whether to look, after so many runs, if the interval is narrow; `looked` is when that was done last."""
-        return bool(self.narrow) and count >= max(self.runs, looked * SPARSELY)
+    def series(self, run: Callable[[int], T], width: Callable[[list[T]], float], candidates: int = 1) -> list[T]:
+        """What each `run` gives, which is told its number; `seconds` is for each of the candidates. `width` is that of
+        the interval so far, and is asked for more and more rarely."""
+        found: list[T] = []
+        looked = 0
+        end = time.perf_counter() + self.seconds * candidates
+        while len(found) < self.runs or time.perf_counter() < end:
+            if self.narrow and len(found) >= max(self.runs, looked * SPARSELY):
+                looked = len(found)
+                if width(found) <= self.narrow:
+                    break
+            found.append(run(len(found)))
+        return found
 
 
 FULL = Effort(seconds=3.0, runs=100, warm_up=10.0, narrow=0.01)
@@ -74,16 +86,7 @@ def is_stable(times: Sequence[float]) -> bool:
 
 def measure(call: Call, effort: Effort) -> Array:
     """The seconds of each run, float64 [runs], without warm-up."""
-    times: list[float] = []
-    looked = 0
-    end = time.perf_counter() + effort.seconds
-    while len(times) < effort.runs or time.perf_counter() < end:
-        if effort.is_due(len(times), looked):
-            looked = len(times)
-            if width_of(times) <= effort.narrow:
-                break
-        times.append(seconds(call))
-    return np.array(times)
+    return np.array(effort.series(lambda _: seconds(call), width_of))
 
 
 def width_of(times: Sequence[float]) -> float:

@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 
 from zoo.base.artifact import FileRecord, TensorSpec
-from zoo.verify.detections import Suppression
+from zoo.verify.detections import TRIALS, Suppression
 from zoo.verify.inputs import Sample
 from zoo.verify.noise import ROUNDOFF
 from zoo.verify.runtimes.protocol import Array, Runner, Settings
@@ -35,6 +35,10 @@ class Observation:
     truth: dict[str, Array]
     noise: tuple[dict[str, Array], ...]
     retried: Callable[[float, int], Sequence[dict[str, Array]]] | None = None
+
+    def moved(self, margin: float) -> Sequence[dict[str, Array]]:
+        """As many runs as a tie needs to show, the input moved by so many units; none where that cannot be done."""
+        return self.retried(margin, TRIALS) if self.retried else ()
 
 
 @dataclass(frozen=True)

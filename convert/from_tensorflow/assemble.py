@@ -45,11 +45,8 @@ def assemble(
     for cut in translated.cuts:
         renamed[f"{cut.name}:0"] = _replace(builder, cut, pixels)
     tidy = tidied(graph.node, _shapes(translated.model), small, builder)
-    of_picture = {name: found.picture for found in pixels.values() for name in found.between}
-    nodes = [
-        _with_inputs(node, renamed | of_picture if node.op_type == "Shape" else renamed)
-        for node in (*tidy, *builder.nodes)
-    ]
+    of_shapes = renamed | {name: found.picture for found in pixels.values() for name in found.between}
+    nodes = [_with_inputs(node, of_shapes if node.op_type == "Shape" else renamed) for node in (*tidy, *builder.nodes)]
     for ref, spec in outputs.items():
         nodes.append(helper.make_node("Identity", [renamed.get(ref, ref)], [spec.name], name=spec.name))
     builder.nodes = _sorted(nodes, {spec.name for spec in inputs.values()})

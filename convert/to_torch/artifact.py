@@ -28,9 +28,8 @@ from zoo.convert.to_torch.writer import write_program
 SOURCE, WEIGHTS, EXPORTED = "model.py", "model.safetensors", "model.pt2"
 
 SIZE_DEPENDENT = {"pad_same", "same_pads"}  # functions of a program whose sizes torch.export cannot follow
-MOST_PADDINGS = (
-    4  # that depend on a size, one on the other's result: with more torch.export works for minutes, or hours
-)
+# Paddings that depend on a size, one on the other's result: with more torch.export works for minutes, or hours.
+MOST_PADDINGS = 4
 
 
 @dataclass(frozen=True)

@@ -35,23 +35,29 @@ def test_a_file_url_needs_no_network(tmp_path: Path) -> None:
     assert "mine" in here()
 
 
-def test_who_works_alone_waits_for_all_others(tmp_path: Path) -> None:
-    turn = tmp_path / "turn"
-    told: list[str] = []
-    joined, waiting = threading.Event(), threading.Event()
+def another(turn: Path, told: list[str]) -> tuple[threading.Thread, threading.Event]:
+    """A worker that takes part already, and works alone once the event is set."""
+    joined, go = threading.Event(), threading.Event()
 
-    def other() -> None:
+    def work() -> None:
         with _taking_part(turn) as alone:
             joined.set()
-            assert waiting.wait(10)
+            assert go.wait(10)
             with alone():
                 told.append("other alone")
 
-    thread = threading.Thread(target=other)
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert joined.wait(10)
+    return thread, go
+
+
+def test_who_works_alone_waits_for_all_others(tmp_path: Path) -> None:
+    turn = tmp_path / "turn"
+    told: list[str] = []
     with _taking_part(turn) as alone:
-        thread.start()
-        assert joined.wait(10)
-        waiting.set()
+        thread, go = another(turn, told)
+        go.set()
         told.append("still at work")  # the other cannot be alone while this one works
         with alone():
             told.append("alone")
@@ -62,20 +68,9 @@ def test_who_works_alone_waits_for_all_others(tmp_path: Path) -> None:
 def test_who_waits_comes_before_who_would_go_on_working(tmp_path: Path) -> None:
     turn = tmp_path / "turn"
     told: list[str] = []
-    joined, asked = threading.Event(), threading.Event()
-
-    def other() -> None:
-        with _taking_part(turn) as alone:
-            joined.set()
-            asked.wait(10)
-            with alone():
-                told.append("other alone")
-
-    thread = threading.Thread(target=other)
     with _taking_part(turn) as alone:
-        thread.start()
-        assert joined.wait(10)
-        asked.set()
+        thread, go = another(turn, told)
+        go.set()
         with alone():
             time.sleep(0.2)  # by now the other waits
             told.append("alone")

@@ -81,7 +81,7 @@ class TensorFlowRunner:
             values = self._through(given, first) if first else {}
             given = {name: (tensor, _shaken(array, share, random)) for name, (tensor, array) in given.items()}
             given |= {name: (first[name], _shaken(array, share, random)) for name, array in values.items()}
-            cut = self._graph.crop_boxes() if crops else {}
+            cut = self._crops if crops else {}
             boxes = self._through(given, cut) if cut else {}
             given |= {name: (cut[name], _shaken(array, share, random)) for name, array in boxes.items()}
             return self._through(given, wanted)
@@ -118,6 +118,10 @@ class TensorFlowRunner:
     @cached_property
     def _inner(self) -> dict[str, Any]:
         return {tensor.op.name: tensor for tensor in self._graph.inner()}
+
+    @cached_property
+    def _crops(self) -> dict[str, Any]:
+        return self._graph.crop_boxes()
 
     def _given(self, feeds: Tensors) -> Given:
         """The graph's inputs with their values."""
