@@ -8,6 +8,7 @@ from zoo.base.errors import ConversionError
 from zoo.convert.onnx_graph.fold import simplified
 from zoo.convert.onnx_graph.graph import Graph
 from zoo.convert.to_opencv.emit import reinferred
+from zoo.convert.to_opencv.rewrite.activations import with_mish
 from zoo.convert.to_opencv.rewrite.operators import with_reshapes, with_slices, without_and
 from zoo.convert.to_opencv.rewrite.outputs import with_useful_outputs
 from zoo.convert.to_opencv.rewrite.padding import with_explicit_pads
@@ -31,7 +32,14 @@ REPEATED: tuple[Rewrite, ...] = (
     without_idle_transposes,
 )
 # Applied once, for every version: so that a file runs in as many as it can.
-ONCE: tuple[Rewrite, ...] = (with_explicit_pads, without_and, with_rows_for_vectors, with_slices, with_reshapes)
+ONCE: tuple[Rewrite, ...] = (
+    with_explicit_pads,
+    with_mish,
+    without_and,
+    with_rows_for_vectors,
+    with_slices,
+    with_reshapes,
+)
 NEVER = ("If", "Loop", "Scan", "Compress")
 # OpenCV's major version → operators that end its reader. Everything else OpenCV itself is asked about.
 REFUSED: dict[int, tuple[str, ...]] = {

@@ -13,12 +13,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from zoo.base.errors import ConversionError
+from zoo.convert.from_darknet.activations import activate
 from zoo.convert.onnx_graph.build import GraphBuilder
 from zoo.convert.onnx_graph.graph import Graph
 from zoo.convert.onnx_graph.read import graph_of
 from zoo.convert.onnx_graph.rewrite.pixels import Pixels
 from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_resize
 from zoo.convert.to_opencv.emit import model_of
+from zoo.convert.to_opencv.rewrite.activations import with_mish
 from zoo.convert.to_opencv.rewrite.operators import with_reshapes, with_slices, without_and
 from zoo.convert.to_opencv.rewrite.outputs import with_useful_outputs
 from zoo.convert.to_opencv.rewrite.padding import with_explicit_pads
@@ -74,6 +76,28 @@ def test_and() -> None:
     ]
     proto = model(nodes, {"x": [2, 9]}, {"y": 2}, {"h": np.float32(0.2), "l": np.float32(0.7)})
     assert "And" not in same(proto, without_and, {"x": RANDOM.random((2, 9), np.float32)})
+
+
+def test_mish_that_is_spelled_out() -> None:
+    builder = GraphBuilder("twice")
+    activate(builder, "mish", activate(builder, "mish", builder.input("x", [2, 40]), "first"), "y")
+    builder.output("y", [2, 40])
+    found = same(builder.model({}).proto(), with_mish, {"x": 9 * RANDOM.random((2, 40), np.float32) - 3})
+    assert found == Counter({"Softplus": 2, "Tanh": 2, "Mul": 2})
+
+
+def test_what_only_looks_like_mish_stays() -> None:
+    nodes = [
+        node("Sigmoid", "x", "s"),
+        node("Sub", "two s", "a"),
+        node("Mul", "s a", "p"),
+        node("Sub", "three p", "b"),
+        node("Div", "p b", "t"),
+        node("Mul", "x t", "y"),
+    ]
+    constants = {"two": np.float32(2), "three": np.float32(3)}
+    proto = model(nodes, {"x": [2, 9]}, {"y": 2}, constants)
+    assert "Sigmoid" in same(proto, with_mish, {"x": RANDOM.random((2, 9), np.float32)})
 
 
 def test_split_into_parts_of_any_size() -> None:
