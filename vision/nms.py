@@ -22,6 +22,7 @@ from zoo.base.errors import UsageError
 Array = NDArray[np.floating[Any]]
 
 GREEDY_BETA = 0.6
+BLOCK = 128  # boxes that are compared with all others at once
 
 
 @dataclass(frozen=True)
@@ -39,25 +40,39 @@ class Detections:
 
 
 def box_iou(box: Array, others: Array) -> Array:
-    """Intersection over union of `box` [4] with each of `others` [K, 4]; 0 where they only touch or one is empty."""
-    lower = np.maximum(box[:2] - box[2:] / 2, others[:, :2] - others[:, 2:] / 2)
-    upper = np.minimum(box[:2] + box[2:] / 2, others[:, :2] + others[:, 2:] / 2)
-    sides = upper - lower
-    common = np.where((sides < 0).any(axis=1), 0, sides[:, 0] * sides[:, 1])
-    union = box[2] * box[3] + others[:, 2] * others[:, 3] - common
+    """Intersection over union of `box` [..., 4] with `others` [..., 4], broadcast against each other: of one with each
+    of K, [K]; 0 where they only touch or one is empty."""
+    (left, right), (top, bottom) = _edges(box)
+    (lefts, rights), (tops, bottoms) = _edges(others)
+    width, height = (
+        np.minimum(right, rights) - np.maximum(left, lefts),
+        np.minimum(bottom, bottoms) - np.maximum(top, tops),
+    )
+    common = np.where((width < 0) | (height < 0), 0, width * height)
+    union = box[..., 2] * box[..., 3] + others[..., 2] * others[..., 3] - common
     result: Array = np.divide(common, union, out=np.zeros_like(common), where=(common != 0) & (union != 0))
     return result
 
 
 def box_diou(box: Array, others: Array, beta: float) -> Array:
     """box_iou less (d / c) ** beta; without the second term where both boxes are the same point."""
-    lower = np.minimum(box[:2] - box[2:] / 2, others[:, :2] - others[:, 2:] / 2)
-    upper = np.maximum(box[:2] + box[2:] / 2, others[:, :2] + others[:, 2:] / 2)
-    diagonal = ((upper - lower) ** 2).sum(axis=1)
-    distance = ((box[:2] - others[:, :2]) ** 2).sum(axis=1)
+    (left, right), (top, bottom) = _edges(box)
+    (lefts, rights), (tops, bottoms) = _edges(others)
+    width, height = (
+        np.maximum(right, rights) - np.minimum(left, lefts),
+        np.maximum(bottom, bottoms) - np.minimum(top, tops),
+    )
+    diagonal = width**2 + height**2
+    distance = (box[..., 0] - others[..., 0]) ** 2 + (box[..., 1] - others[..., 1]) ** 2
     share = np.divide(distance, diagonal, out=np.zeros_like(distance), where=diagonal != 0)
     result: Array = box_iou(box, others) - share ** share.dtype.type(beta)
     return result
+
+
+def _edges(boxes: Array) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Left and right, top and bottom of boxes [..., 4]."""
+    x, y, width, height = (boxes[..., part] for part in range(4))
+    return (x - width / 2, x + width / 2), (y - height / 2, y + height / 2)
 
 
 # nms_kind → how alike two boxes are, given beta_nms.
@@ -103,9 +118,25 @@ def _suppress(
 ) -> NDArray[np.intp]:
     """The positions of those of `boxes` (best first) that no better kept box suppresses."""
     waiting = np.arange(len(boxes))
-    kept = []
+    kept: list[int] = []
     while len(waiting):
-        best, waiting = waiting[0], waiting[1:]
-        kept.append(best)
-        waiting = waiting[~(likeness(boxes[best], boxes[waiting], beta) > limit)]
+        block = waiting[:BLOCK]
+        falls = _falls(boxes[block], boxes[waiting], limit, likeness, beta)
+        stays = np.ones(len(waiting), bool)
+        for row, best in enumerate(block):
+            if stays[row]:
+                kept.append(best)
+                stays[row + 1 :] &= ~falls[row, row + 1 :]
+        waiting = waiting[len(block) :][stays[len(block) :]]
     return np.array(kept, np.intp)
+
+
+def _falls(
+    boxes: Array, others: Array, limit: float, likeness: Callable[[Array, Array, float], Array], beta: float
+) -> NDArray[np.bool_]:
+    """[boxes, others]: whether the other is too much like the box. No kind gives more than the IoU: where that is
+    within the limit, the likeness need not be computed."""
+    result: NDArray[np.bool_] = box_iou(boxes[:, None], others) > limit
+    rows, columns = np.nonzero(result)
+    result[rows, columns] = likeness(boxes[rows], others[columns], beta) > limit
+    return result

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from zoo.base.errors import UsageError
+from zoo.vision import nms
 from zoo.vision.nms import LIKENESS, box_diou, box_iou, detect
 
 Array = NDArray[np.floating[Any]]
@@ -60,9 +61,11 @@ def suppress_by_loops(places: Array, scores: Array, threshold: float, limit: flo
 
 
 @pytest.mark.parametrize("kind", LIKENESS)
-@pytest.mark.parametrize("seed", range(2))
-def test_as_the_double_loop(kind: str, seed: int) -> None:
-    random = np.random.default_rng(seed)
+@pytest.mark.parametrize("block", [7, nms.BLOCK])
+def test_as_the_double_loop(kind: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether all boxes are compared at once or in many blocks."""
+    monkeypatch.setattr(nms, "BLOCK", block)
+    random = np.random.default_rng(block)
     places = np.concatenate([random.uniform(0, 1, (40, 2)), random.uniform(0.1, 0.6, (40, 2))], axis=1)
     scores = random.uniform(0, 1, (40, 3)) ** 2
     found = detect(places, scores, threshold=0.2, iou=0.4, kind=kind, beta=0.9)
