@@ -15,13 +15,15 @@ from zoo.convert.from_tensorflow.operators import Cut, Translated
 from zoo.convert.onnx_graph.build import GraphBuilder, Model, plain_chunks
 from zoo.convert.onnx_graph.rewrite.batched_nms import Field, NmsInputs, NmsParameters, batched_nms
 from zoo.convert.onnx_graph.rewrite.crop_and_resize import crop_and_resize
+from zoo.convert.onnx_graph.rewrite.layout import settled_layout
 from zoo.convert.onnx_graph.rewrite.pixels import Pixels, pixels_of
 from zoo.convert.onnx_graph.rewrite.tf_reshape import tf_reshape
-from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_nearest, tf_resize
+from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_nearest, tf_resize, tf_resize_features
 from zoo.convert.onnx_graph.rewrite.tf_sigmoid import tf_sigmoid
-from zoo.convert.onnx_graph.rewrite.tidy import tidied
+from zoo.convert.onnx_graph.rewrite.tidy import reading, tidied
 
 BIG = 1024  # elements: larger float weights are written as they lie
+COLOURS = 4  # channels that a picture may have; what has more are features
 
 
 def assemble(
@@ -46,9 +48,10 @@ def assemble(
         renamed[f"{cut.name}:0"] = _replace(builder, cut, pixels)
     tidy = tidied(graph.node, _shapes(translated.model), small, builder)
     of_shapes = renamed | {name: found.picture for found in pixels.values() for name in found.between}
-    nodes = [_with_inputs(node, of_shapes if node.op_type == "Shape" else renamed) for node in (*tidy, *builder.nodes)]
+    nodes = [reading(node, of_shapes if node.op_type == "Shape" else renamed) for node in (*tidy, *builder.nodes)]
     for ref, spec in outputs.items():
         nodes.append(helper.make_node("Identity", [renamed.get(ref, ref)], [spec.name], name=spec.name))
+    nodes = settled_layout(nodes, {renamed[name]: array for name, array in small.items()}, builder)
     builder.nodes = _sorted(nodes, {spec.name for spec in inputs.values()})
     builder.inputs = [_value_info(spec) for spec in inputs.values()]
     builder.outputs = [_value_info(spec) for spec in outputs.values()]
@@ -101,16 +104,6 @@ def _stored(builder: GraphBuilder, name: str, array: np.ndarray) -> str:
     return builder.constant(array, array.dtype.type)
 
 
-def _with_inputs(node: NodeProto, renamed: Mapping[str, str]) -> NodeProto:
-    copy = NodeProto()
-    copy.CopyFrom(node)
-    for position, name in enumerate(node.input):
-        while name in renamed and renamed[name] != name:
-            name = renamed[name]
-        copy.input[position] = name
-    return copy
-
-
 def _suppress(builder: GraphBuilder, suppression: Suppression) -> Mapping[str, str]:
     stage = suppression.stage
     boxes = suppression.boxes.name
@@ -147,6 +140,8 @@ def _pixels(
 
 def _replace(builder: GraphBuilder, cut: Cut, pixels: Mapping[str, Pixels]) -> str:
     names = [value if isinstance(value, str) else "" for value in cut.inputs]
+    if cut.op == "EnsureShape":
+        return names[0]
     if cut.op == "Sigmoid":
         return tf_sigmoid(builder, names[0])
     if cut.op == "Reshape":
@@ -154,6 +149,8 @@ def _replace(builder: GraphBuilder, cut: Cut, pixels: Mapping[str, Pixels]) -> s
     sizes = [None if isinstance(value, str) else value for value in cut.inputs]
     size = None if sizes[-1] is None else (int(sizes[-1][0]), int(sizes[-1][1]))
     rule = ResizeRule(bool(cut.attributes.get("align_corners")), bool(cut.attributes.get("half_pixel_centers")))
+    if cut.op == "ResizeBilinear" and (cut.attributes["channels"] or 0) > COLOURS:
+        return tf_resize_features(builder, names[0], size or names[1], rule)
     if cut.op == "ResizeBilinear":
         return tf_resize(builder, pixels.get(names[0]) or Pixels(names[0]), size or names[1], rule)
     if cut.op == "ResizeNearestNeighbor":

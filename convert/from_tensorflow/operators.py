@@ -2,8 +2,8 @@
 
 Constants are computed by TensorFlow itself first (anchors become initializers). Then the graph is cut: suppressions are
 placeholders already, and what ONNX computes otherwise (TensorFlow 1's resize and crop, sigmoids of scores, reshapes of
-what may be empty) becomes a placeholder too. Their inputs are asked for as outputs, so that one translation gives all
-the parts, which `assemble` joins.
+what may be empty) or cannot say (a size that is only declared) becomes a placeholder too. Their inputs are asked for as
+outputs, so that one translation gives all the parts, which `assemble` joins.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ from zoo.convert.from_tensorflow.batching.context import static
 from zoo.convert.from_tensorflow.graph import node_name, reference
 from zoo.convert.onnx_graph.build import OPSET
 
-CUT = {"ResizeBilinear", "CropAndResize"}
+CUT = {"ResizeBilinear", "CropAndResize", "EnsureShape"}
 GATING = {"Mul"}  # a sigmoid that is multiplied is an activation or a gate, not a score
 BIG = 1 << 24  # elements of a constant that is computed beforehand
 
 
 @dataclass(frozen=True)
 class Cut:
-    """An operator that ONNX gets by other means: inputs are references or, where known, values."""
+    """An operator that ONNX gets by other means: inputs are references or, where known, values. Its attributes, and
+    `channels`: the size of the result's last axis, None where it is not known."""
 
     op: str
     name: str
@@ -50,6 +51,7 @@ def translate(graph: tf.Graph, inputs: Sequence[Any], wanted: Sequence[Any], giv
     nodes = {node.name: node for node in definition.node}
     order = [operation.name for operation in graph.get_operations()]
     _compute_constants(graph, nodes, order, [tensor.name for tensor in wanted])
+    _skip_idle_reshapes(graph, nodes)
     needed = _needed(nodes, [tensor.name for tensor in wanted])
     gates, counted = _gates(nodes, needed), _counted(nodes, order)
     cut = [name for name in order if name in needed and _is_cut(graph, nodes[name], gates, counted)]
@@ -129,6 +131,26 @@ def _become_constant(nodes: dict[str, Any], needed: set[str], ref: str, array: n
         nodes[name].attr["T"].type = constant.attr["dtype"].type
 
 
+def _skip_idle_reshapes(graph: tf.Graph, nodes: dict[str, Any]) -> None:
+    """Let what is reshaped to the shape that it has, or had, be read as it is: no layout is turned around it then."""
+    for operation in graph.get_operations():
+        if operation.type != "Reshape":
+            continue
+        result = source = operation.outputs[0]
+        while source.op.type == "Reshape":
+            source = source.op.inputs[0]
+            if _is_of_shape(source, result):
+                name, kind = operation.name, nodes[operation.name].attr["T"]
+                nodes[name] = tf.compat.v1.NodeDef(name=name, op="Identity", input=[source.name])
+                nodes[name].attr["T"].CopyFrom(kind)
+
+
+def _is_of_shape(source: Any, result: Any) -> bool:
+    """True where all axes but the first are known and equal, which makes the first ones equal too."""
+    own, other = (tensor.shape[1:] if tensor.shape.rank else None for tensor in (source, result))
+    return own is not None and own.is_fully_defined() and 0 not in own.as_list() and own == other
+
+
 def _gates(nodes: Mapping[str, Any], needed: set[str]) -> set[str]:
     """The names of the nodes whose results are multiplied."""
     users = (nodes[name] for name in needed if nodes[name].op in GATING)
@@ -176,6 +198,7 @@ def _cut(graph: tf.Graph, nodes: dict[str, Any], name: str) -> Cut:
         for key in ("align_corners", "half_pixel_centers", "method", "extrapolation_value")
         if key in nodes[name].attr
     }
+    attributes["channels"] = result.shape[-1] if result.shape.rank else None
     placeholder = tf.compat.v1.NodeDef(name=name, op="Placeholder")
     placeholder.attr["dtype"].type = result.dtype.as_datatype_enum
     placeholder.attr["shape"].shape.CopyFrom(result.shape.as_proto())

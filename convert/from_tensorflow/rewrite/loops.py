@@ -7,6 +7,7 @@ tensors, writes one element of some results, and carries nothing else from one i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from zoo.convert.from_tensorflow.graph import Node, SourceGraph
 if TYPE_CHECKING:
     from zoo.convert.from_tensorflow.evaluate import Evaluator
 
+PICTURE = 3  # axes of one image's picture
+
 
 def element(value: Value, node: Node) -> Value:
     """One image's part of a tensor that a loop runs over."""
@@ -28,11 +31,18 @@ def element(value: Value, node: Node) -> Value:
     raise NotBatched(f"{node}: a loop inside a loop over the images")
 
 
-def collected(item: Value, count: Any, node: Node, outer: Value | None) -> Value:
-    """The results of all images. `count` is their number; `outer` an element's tensor before the loop, if any."""
+def collected(item: Value, count: Any, sizes: Sequence[int], outer: Value | None) -> Value:
+    """The results of all images. `count` is their number; `sizes` what the loop says of each one's shape, -1 where
+    nothing; `outer` an element's tensor before the loop, if any."""
     if outer is not None and not outer.is_shared:
-        return folded(as_stacked(item, outer.images).tensor, outer.images, 1)
-    return Value(as_stacked(item, count).tensor)
+        return folded(_sized(as_stacked(item, outer.images).tensor, sizes), outer.images, 1)
+    return Value(_sized(as_stacked(item, count).tensor, sizes))
+
+
+def _sized(tensor: Any, sizes: Sequence[int]) -> Any:
+    """Pictures [N, H, W, C] with their size written down: where they were padded to it, no operator shows it."""
+    is_known = len(sizes) == PICTURE and -1 not in sizes
+    return tf.ensure_shape(tensor, [None, *sizes]) if is_known else tensor
 
 
 # TensorFlow 1 ---------------------------------------------------------------------------------------------------------
@@ -61,7 +71,8 @@ def gather_array(evaluator: Evaluator, node: Node) -> list[Value]:
     outer = None if item.is_shared or count.is_shared else count
     if not count.is_shared:
         raise NotBatched(f"{node}: the number of rounds of its loop differs from image to image")
-    return [collected(item, tf.cast(count.tensor, tf.int32), node, outer)]
+    sizes = [size.size for size in node.attributes["element_shape"].shape.dim]
+    return [collected(item, tf.cast(count.tensor, tf.int32), sizes, outer)]
 
 
 def _written(source: SourceGraph, last: Node) -> Node | None:
@@ -116,7 +127,8 @@ def stack_list(evaluator: Evaluator, node: Node) -> list[Value]:
         raise NotBatched(f"{loop}: what it carries from round to round is not a list of results")
     item = taken.body.value(result.inputs[2])
     count = tf.shape(taken.outer.tensor)[0]
-    return [collected(item, count, node, taken.outer)]
+    sizes = evaluator.source.constant(node.inputs[1])
+    return [collected(item, count, [] if sizes is None else sizes.ravel().tolist(), taken.outer)]
 
 
 def _map_of(evaluator: Evaluator, loop: Node) -> _Map:

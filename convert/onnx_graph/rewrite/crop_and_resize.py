@@ -58,7 +58,13 @@ class _Emitter:
             self.op("Unsqueeze", rows.inside, self.b.integers(1, 3)),
             self.op("Unsqueeze", columns.inside, self.b.integers(1, 2)),
         )
-        return self.op("Transpose", self.op("Where", inside, crops, self.b.constant(outside)), perm=[0, 2, 3, 1])
+        return self.op("Transpose", self._bordered(crops, inside, outside), perm=[0, 2, 3, 1])
+
+    def _bordered(self, crops: str, inside: str, outside: float) -> str:
+        """The crops with the number `outside` where they are not inside."""
+        if outside:
+            return self.op("Where", inside, crops, self.b.constant(outside))
+        return self.op("Mul", crops, self.op("Cast", inside, to=TensorProto.FLOAT))  # in place: half the time of Where
 
     def _axis(self, planes: str, axis: int, low: str, high: str, count: int) -> _Axis:
         """One axis of all regions; `low` and `high` are [n, 1]."""

@@ -1,4 +1,4 @@
-"""Finds what a graph computes from each pixel of a uint8 picture alone: the type, a scale, a mean for each channel.
+"""Finds what a graph computes from each pixel of a picture alone: the type of bytes, a scale, a mean for each channel.
 
 Such steps give the same numbers before and after pixels are taken from the picture, and cost less where fewer numbers
 or bytes are left to move. Found by walking from a value back to the picture; nothing is changed here.
@@ -31,7 +31,7 @@ class Step:
 @dataclass(frozen=True)
 class Pixels:
     """A picture [N, H, W, C], and the steps that lead from it (as float32) to a value of the same shape. `between` are
-    values on the way, of that shape too. A feature map, or what else is not bytes, has no steps."""
+    values on the way, of that shape too."""
 
     picture: str
     is_bytes: bool = False
@@ -46,26 +46,32 @@ def pixels_of(
 
     `makers` are the nodes by what they make.
     """
+    found = before_steps(value, makers, constants)
+    node = makers.get(found.picture)
+    if node is None or not _is_from_bytes(node, bytes_in):
+        return Pixels(value)
+    return Pixels(node.input[0], True, found.steps, (*found.between, found.picture))
+
+
+def before_steps(value: str, makers: Mapping[str, NodeProto], constants: Mapping[str, np.ndarray]) -> Pixels:
+    """The value [N, H, W, C] furthest back from which nothing but steps leads to this one: itself, where none does."""
     steps: list[Step] = []
-    between: list[str] = []
-    name, is_inner = value, False
-    while name in makers:
-        node = makers[name]
+    passed: list[str] = []
+    name, is_inner, found = value, False, Pixels(value)
+    while True:
         if not is_inner:
-            between.append(name)
-        if not is_inner and _is_from_bytes(node, bytes_in):
-            return Pixels(node.input[0], True, tuple(steps[::-1]), tuple(between))
+            found = Pixels(name, False, tuple(steps[::-1]), tuple(passed))
+            passed.append(name)
+        if (node := makers.get(name)) is None:
+            return found
         step = _step(node, constants)
         if step is not None:
             steps.append(step)
-            name = node.input[1] if step.is_first else node.input[0]
-            continue
-        if _moves_axis(node, "Unsqueeze" if is_inner else "Squeeze", constants):
+        elif _moves_axis(node, "Unsqueeze" if is_inner else "Squeeze", constants):
             is_inner = not is_inner
-        elif not _is_whole(node, constants):
-            break
-        name = node.input[0]
-    return Pixels(value)
+        elif not _is_whole(node, constants, is_inner):
+            return found
+        name = node.input[1] if step and step.is_first else node.input[0]
 
 
 def _is_from_bytes(node: NodeProto, bytes_in: Set[str]) -> bool:
@@ -89,13 +95,15 @@ def _moves_axis(node: NodeProto, op: str, constants: Mapping[str, np.ndarray]) -
     return axes is not None and axes.tolist() == INNER
 
 
-def _is_whole(node: NodeProto, constants: Mapping[str, np.ndarray]) -> bool:
-    """True for a Split into one part, and a Slice that takes everything in order."""
+def _is_whole(node: NodeProto, constants: Mapping[str, np.ndarray], is_inner: bool) -> bool:
+    """True for a Split into one part, and a Slice that takes everything in order; of an inner axis the first is all."""
     if node.op_type == "Split":
         return len(node.output) == 1
     if node.op_type != "Slice":
         return False
-    begin, end, step = (constants.get(node.input[place]) if place < len(node.input) else None for place in (1, 2, 4))
-    if begin is None or end is None or (step is None and len(node.input) > 4):
+    begin, end, axes, step = (constants.get(name) for name in (*node.input[1:], "", "")[:4])
+    if begin is None or end is None or (axes is None and len(node.input) > 3) or (step is None and len(node.input) > 4):
         return False
-    return not begin.any() and bool((end >= ALL).all()) and (step is None or bool((step == 1).all()))
+    is_one = np.isin(np.arange(end.size) if axes is None else axes, INNER) if is_inner else np.zeros(end.shape, bool)
+    is_all = not begin.any() and bool(((end >= ALL) | (is_one & (end >= 1))).all())
+    return is_all and (step is None or bool((step == 1).all()))

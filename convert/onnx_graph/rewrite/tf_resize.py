@@ -42,6 +42,22 @@ def tf_resize(builder: GraphBuilder, pixels: Pixels, size: tuple[int, int] | str
     return builder.op("Transpose", result, perm=[0, 3, 1, 2], hint="resize/resized") if turned else result
 
 
+def tf_resize_features(builder: GraphBuilder, features: str, size: tuple[int, int] | str, rule: ResizeRule) -> str:
+    """The same for float32 features [N, H, W, C] of many channels, as products with a matrix for each axis: a sixth of
+    the time of taking and blending, and equal but for the last bit, which matters in pixels, not behind convolutions.
+
+    The matrix [out, in] has at i, k what neighbour k weighs in pixel i: 1 - |point(i) - k|, where that is positive.
+    """
+    emitter = _Emitter(builder, rule)
+    shape = emitter.op("Shape", features)
+    rows, columns = (emitter.weights(shape, axis, size) for axis in (1, 2))
+    whole_rows = emitter.op("Reshape", features, builder.integers(0, 0, -1))
+    blended = emitter.op("MatMul", rows, whole_rows)
+    across, deep = (emitter.op("Slice", shape, builder.integers(axis), builder.integers(axis + 1)) for axis in (2, 3))
+    pixels = emitter.op("Reshape", blended, emitter.op("Concat", builder.integers(0, -1), across, deep, axis=0))
+    return builder.op("MatMul", columns, pixels, hint="resize/resized")
+
+
 def tf_nearest(builder: GraphBuilder, picture: str, size: tuple[int, int] | str, rule: ResizeRule) -> str:
     """The same for `ResizeNearestNeighbor` (resize_nearest_neighbor_op.cc): pixels are taken, whatever their type."""
     emitter = _Emitter(builder, rule)
@@ -78,6 +94,14 @@ class _Emitter:
         upper = self.op("Min", self.op("Ceil", point), last)
         lower, upper = (self.op("Cast", neighbour, to=TensorProto.INT64) for neighbour in (lower, upper))
         return _Axis(lower, upper, self.op("Sub", point, floor))
+
+    def weights(self, shape: str, axis: int, size: tuple[int, int] | str) -> str:
+        """What each pixel of the source weighs in each of the result: [out, in] float32."""
+        source, zero, one = self._source(shape, axis), self.b.constant(0.0), self.b.constant(1.0)
+        last = self.op("Sub", source, one)
+        point = self.op("Min", self.op("Max", self._points(source, axis, size), zero), last)
+        distance = self.op("Sub", self.op("Unsqueeze", point, self.b.integers(1)), self.op("Range", zero, source, one))
+        return self.op("Relu", self.op("Sub", one, self.op("Abs", distance)))
 
     def nearest(self, shape: str, axis: int, size: tuple[int, int] | str) -> str:
         """Of each pixel of the result, [out], the pixel of the source that it is: the one that its point lies in, or

@@ -130,3 +130,14 @@ def tidied(
     the constants that the rewrites add."""
     padded = [made for node in nodes for made in with_explicit_pads(node, shapes, builder)]
     return [made for node in padded for made in with_plain_mean(with_plain_nearest(node, constants), builder)]
+
+
+def reading(node: NodeProto, renamed: Mapping[str, str]) -> NodeProto:
+    """The node, where it reads a key of `renamed` (or what that leads to) now reading its value."""
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    for position, name in enumerate(node.input):
+        while name in renamed and renamed[name] != name:
+            name = renamed[name]
+        copy.input[position] = name
+    return copy

@@ -1,7 +1,8 @@
 """mish as x · tanh(softplus(x)), which OpenCV computes in one pass, fused with the convolution before it.
 
-Our Darknet writer spells it out in operators that ONNX Runtime is quick at (convert/from_darknet/activations.py); OpenCV
-passes over the data once for each of them, and is quicker than its own Darknet reader only with the form it knows.
+Our Darknet writer spells it out in operators that ONNX Runtime is quick at (convert/from_darknet/activations.py);
+OpenCV passes over the data once for each of them, and is quicker than its own Darknet reader only with the form it
+knows.
 """
 
 from __future__ import annotations

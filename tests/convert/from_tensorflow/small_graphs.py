@@ -28,6 +28,8 @@ from zoo.convert.onnx_graph.write import write_model
 tf1 = tf.compat.v1
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 9, 12, 3), np.uint8)
 KERNEL = np.random.default_rng(1).normal(size=(3, 3, 3, 4)).astype(np.float32)
+DEEP = np.random.default_rng(2).normal(size=(3, 3, 6, 6)).astype(np.float32)
+MEAN = np.array([123.7, 116.8, 103.9], np.float32)
 Outputs = dict[str, tf.Tensor]
 
 
@@ -54,6 +56,27 @@ def padded(images: tf.Tensor) -> Outputs:
     shape = tf.shape(images)
     square = tf.pad(tf.cast(images, tf.float32), [[0, 0], [0, 16 - shape[1]], [0, 16 - shape[2]], [0, 0]])
     return {"detection_scores": tf.nn.conv2d(square, KERNEL, 2, "SAME")}
+
+
+def second_stage(images: tf.Tensor) -> Outputs:
+    """Pictures that a loop pads to a size which it only declares, their features, and crops of those, turned between
+    images and boxes as a second stage does."""
+
+    def one(image: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(image)
+        picture = tf.pad(image, [[0, 16 - shape[0]], [0, 16 - shape[1]], [0, 0]])
+        picture.set_shape([16, 16, 3])
+        return (picture - MEAN) / 57.0
+
+    pictures = tf.map_fn(one, tf.cast(images, tf.float32))
+    features = tf.nn.conv2d(tf.concat([pictures, -pictures], 3), DEEP, 2, "SAME")
+    large = tf1.image.resize_bilinear(features, [11, 13])
+    boxes = tf.tile(tf.constant([[[0.1, 0.2, 0.9, 0.7]]]), [tf.shape(images)[0], 2, 1])
+    index = tf.repeat(tf.range(tf.shape(images)[0]), 2)
+    taken = tf.image.crop_and_resize(large, tf.reshape(boxes, [-1, 4]), index, [5, 4])
+    taken = tf.reshape(tf.reshape(taken, [-1, 2, 5, 4, 6]), [-1, 5, 4, 6])
+    pooled = tf.nn.max_pool2d(taken, 2, 2, "VALID")
+    return {"detection_masks": tf.reshape(pooled, [-1, 2, 2, 2, 6])}
 
 
 def nearest(images: tf.Tensor) -> Outputs:
@@ -278,6 +301,8 @@ CASES = {
     "loop_of_tf2": (saved, loop),
     "branches_of_tf2": (saved, branches),
     "padded_of_tf2": (saved, padded),
+    "second_stage_of_tf1": (frozen, second_stage),
+    "second_stage_of_tf2": (saved, second_stage),
     "nearest_of_tf1": (frozen, nearest),
     "crops_of_tf2": (saved, crops),
     "shapes_of_tf2": (saved, shapes),

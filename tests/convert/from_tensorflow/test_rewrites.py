@@ -23,6 +23,8 @@ CASES = (
     "loop_of_tf2",
     "branches_of_tf2",
     "padded_of_tf2",
+    "second_stage_of_tf1",
+    "second_stage_of_tf2",
     "nearest_of_tf1",
     "crops_of_tf2",
     "shapes_of_tf2",
@@ -69,6 +71,18 @@ def test_nothing_is_left_that_targets_cannot_read(folder: Path, case: str) -> No
 def test_there_is_one_suppression(folder: Path, case: str) -> None:
     operators = [node.op_type for node in onnx.load(folder / f"{case}.onnx").graph.node]
     assert operators.count("NonMaxSuppression") == 1
+
+
+@pytest.mark.parametrize("case", ["second_stage_of_tf1", "second_stage_of_tf2"])
+def test_a_size_that_a_loop_declares_is_known_and_layouts_are_turned_once(folder: Path, case: str) -> None:
+    graph = onnx.load(folder / f"{case}.onnx").graph
+    (convolution,) = (node for node in graph.node if node.op_type == "Conv")
+    assert [list(a.ints) for a in convolution.attribute if a.name == "pads"] == [[0, 0, 1, 1]]
+    turned = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Transpose"}
+    assert not set(turned) & set(turned.values())
+    (crop,) = (node for node in graph.node if node.op_type == "RoiAlign")
+    users = {node.input[0]: node for node in graph.node if node.input}
+    assert [users[crop.output[0]].op_type, users[users[crop.output[0]].output[0]].op_type] == ["Mul", "MaxPool"]
 
 
 def test_the_network_alone_goes_from_tensorflow_s_pictures_to_its_boxes(folder: Path) -> None:

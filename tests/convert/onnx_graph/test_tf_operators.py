@@ -11,7 +11,7 @@ from zoo.convert.onnx_graph.build import GraphBuilder
 from zoo.convert.onnx_graph.rewrite.crop_and_resize import crop_and_resize
 from zoo.convert.onnx_graph.rewrite.pixels import Pixels, pixels_of
 from zoo.convert.onnx_graph.rewrite.tf_reshape import tf_reshape
-from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_resize
+from zoo.convert.onnx_graph.rewrite.tf_resize import ResizeRule, tf_resize, tf_resize_features
 from zoo.convert.onnx_graph.rewrite.tf_sigmoid import tf_sigmoid
 
 F = np.float32
@@ -58,6 +58,18 @@ def test_resize_is_equal_bit_by_bit(rule: ResizeRule, size: tuple[int, int], is_
         {"size": np.array(size, np.int32)} if is_running else {}
     )
     assert np.array_equal(run(builder, result, given), resized(picture, size, rule))
+
+
+@pytest.mark.parametrize("rule", [ResizeRule(), ResizeRule(align_corners=True), ResizeRule(half_pixel_centers=True)])
+@pytest.mark.parametrize("size", [(7, 5), (24, 31), (1, 40)])
+@pytest.mark.parametrize("is_running", [False, True])
+def test_features_are_resized_but_for_the_last_bit(rule: ResizeRule, size: tuple[int, int], is_running: bool) -> None:
+    features = np.random.default_rng(0).normal(size=(2, 13, 19, 8)).astype(F)
+    builder = GraphBuilder("resize")
+    result = tf_resize_features(builder, "x", "size" if is_running else size, rule)
+    found = run(builder, result, {"x": features} | ({"size": np.array(size, np.int32)} if is_running else {}))
+    assert found.shape == (2, *size, 8)
+    assert np.abs(found - resized(features, size, rule)).max() < 4 * np.finfo(F).eps * np.abs(features).max()
 
 
 CHANNELS = np.array([[[0.485, 0.456, 0.406]]], F)
