@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnxruntime
-from onnx import NodeProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from zoo.convert.onnx_graph.build import GraphBuilder
+from zoo.convert.onnx_graph.build import GraphBuilder, needed_nodes, value_info
 from zoo.convert.onnx_graph.rewrite.layout import settled_layout
 
 MEAN = np.array([[[[0.5, 0.25, 0.125]]]], np.float32)
-CONSTANTS = {
+CONSTANTS: dict[str, np.ndarray] = {
     "mean": MEAN,
     "zeros": np.zeros((1, 1, 1, 3), np.float32),
-    "one": np.float32(1.0),
-    "scale": np.float32(2.0),
+    "one": np.array(1.0, np.float32),
+    "scale": np.array(2.0, np.float32),
     "inner": np.array([1], np.int64),
     "begin": np.zeros(2, np.int64),
     "end": np.array([2**31 - 1, 1], np.int64),
@@ -23,34 +25,30 @@ CONSTANTS = {
 PICTURE = np.random.default_rng(0).random((2, 5, 7, 3), np.float32)
 
 
-def run(nodes: list[NodeProto], builder: GraphBuilder) -> list[np.ndarray]:
-    values = [helper.make_tensor_value_info(name, 1, [None] * 4) for name in ("x", "y")]
-    shape = helper.make_tensor_value_info("shape", 7, [4])
-    stored = [*(numpy_helper.from_array(np.asarray(array), name) for name, array in CONSTANTS.items())]
-    for node in nodes:
-        builder.nodes.append(node)
-    builder.output("y", [None, None, None, None])
-    stored += builder.model({}).constants
-    graph = helper.make_graph(nodes, "layout", values[:1], [values[1], shape], stored)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+def run(builder: GraphBuilder) -> list[np.ndarray]:
+    """y and shape, as ONNX Runtime computes them."""
+    builder.input("x", ["n", "h", "w", 3])
+    builder.output("y", ["n", "c", "h", "w"])
+    builder.outputs.append(value_info("shape", [4], TensorProto.INT64))
+    proto = builder.model({}).proto()
+    proto.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in CONSTANTS.items())
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     found: list[np.ndarray] = session.run(["y", "shape"], {"x": PICTURE})
     return found
 
 
 def settled(*nodes: NodeProto) -> tuple[list[str], list[str]]:
     """The operators that y needs after and before: it is computed as before, and so is the shape of what was turned."""
-    builder = GraphBuilder("layout")
-    changed = settled_layout(nodes, CONSTANTS, builder)
-    for found, wanted in zip(run(changed, builder), run(list(nodes), GraphBuilder("before")), strict=True):
+    before, after = GraphBuilder("before"), GraphBuilder("after")
+    before.nodes = list(nodes)
+    after.nodes = settled_layout(nodes, CONSTANTS, after)
+    for found, wanted in zip(run(after), run(before), strict=True):
         assert np.array_equal(found, wanted)
-    builder.outputs = []
-    builder.nodes = changed
-    builder.output("y", [None] * 4)
-    return [node.op_type for node in builder.model({}).nodes], [node.op_type for node in nodes]
+    kept = needed_nodes(after.nodes, ["y"])
+    return [node.op_type for node in kept], [node.op_type for node in nodes]
 
 
-def node(op: str, inputs: str, output: str, **attributes: object) -> NodeProto:
+def node(op: str, inputs: str, output: str, **attributes: Any) -> NodeProto:
     return helper.make_node(op, inputs.split(), [output], name=output, **attributes)
 
 

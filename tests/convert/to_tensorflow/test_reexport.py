@@ -12,8 +12,14 @@ import pytest
 
 from zoo.base.artifact import Artifact, read_artifact
 from zoo.base.errors import ConversionError, UsageError
+from zoo.catalog import Store
 from zoo.convert.to_tensorflow import ReexportOptions, tensorflow_to_tensorflow
 from zoo.convert.to_tensorflow.backend import quietly, tf
+from zoo.pipeline.convert import convert
+from zoo.pipeline.source import tensorflow_source
+from zoo.pipeline.verify import verify
+from zoo.verify import Options
+from zoo.verify.verdict import PASS
 
 
 def network(pictures: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
@@ -196,3 +202,14 @@ def test_a_zoo_saved_model_answers_for_every_picture_of_a_batch(data: Path, tmp_
         assert set(expected) == set(found)
         for key, tensor in expected.items():
             assert np.abs(found[key][place] - tensor[0]).max() <= 1e-5 * np.abs(tensor).max(), key
+
+
+@pytest.mark.slow
+def test_zoo_verify_passes_an_ssd_that_did_not_go_through_onnx(data: Path, tmp_path: Path) -> None:
+    """End to end: converted, and judged against TensorFlow 1's way of running the source."""
+    source = tensorflow_source(extracted("s_ssd_mobilenet_v1", data, tmp_path), name="ssd")
+    store = Store(tmp_path / "store")
+    (report,) = verify(source, ("tf",), options=Options(speed="none", threads=1), store=store)
+    assert report.judgement.verdict == PASS, report.judgement.reason
+    (artifact,) = convert(source, ("tf",), store=store)
+    assert artifact.notes[0] == "written from the TensorFlow source itself, not through ONNX"
