@@ -53,7 +53,8 @@ class Ending:
         return apply
 
     def finish(self, reports: Sequence[Report]) -> int:
-        """Show and save the reports; the exit code: 0 only if every verdict is a pass."""
+        """Show and save the reports; the exit code: 0 only if every verdict is a pass, that of the first error where
+        one kept something from being judged, else 1."""
         from rich.console import Console
 
         from zoo.verify.reports.on_terminal import show
@@ -62,7 +63,8 @@ class Ending:
         for form, path in self.files.items():
             module = importlib.import_module(f"zoo.verify.reports.as_{form}")
             getattr(module, f"write_{form}")(path, reports)
-        return 0 if all(report.passed for report in reports) else 1
+        failed = 0 if all(report.passed for report in reports) else 1
+        return next((report.exit_code for report in reports if report.exit_code), failed)
 
 
 def ending_options(command: Command) -> Command:

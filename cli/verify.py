@@ -72,16 +72,17 @@ def command(
         return ending.finish(apply(_verify_file(chosen, artifact, reference, **how)))
     if reference:
         raise UsageError("--reference needs --artifact: the file to verify")
-    if everything or jobs > 1:
-        reports, code = _verify_many(chosen, everything, jobs, **how)
-        return ending.finish(apply(reports)) and (code or 1)
-    return ending.finish(apply(_verify_sources(chosen, **how)))
+    return ending.finish(apply(_verify_sources(chosen, everything, jobs, **how)))
 
 
-def _verify_many(chosen: Chosen, everything: bool, jobs: int, formats: str, **how: Any) -> tuple[list[Report], int]:
+def _verify_sources(chosen: Chosen, everything: bool, jobs: int, formats: str, **how: Any) -> list[Report]:
+    """One model here; several, each in a process of its own, in which an error of one does not end the others."""
     from zoo.pipeline.many import verify_many
+    from zoo.pipeline.verify import verify
 
     sources = (_all(chosen) if everything else chosen).find()
+    if len(sources) == 1 and not everything:
+        return verify(sources[0], _words(formats), **_how(**how))
     return verify_many(sources, _words(formats), jobs, lambda line: click.echo(line, err=True), **_how(**how))
 
 
@@ -93,12 +94,6 @@ def _all(chosen: Chosen) -> Chosen:
     if chosen.models or chosen.cfg or chosen.graph or chosen.saved_model:
         raise UsageError("--all names every model already: give no other")
     return replace(chosen, models=tuple(card.name for card in cards_here(load_catalog(chosen.catalogs))))
-
-
-def _verify_sources(chosen: Chosen, formats: str, **how: Any) -> list[Report]:
-    from zoo.pipeline.verify import verify
-
-    return [report for source in chosen.find() for report in verify(source, _words(formats), **_how(**how))]
 
 
 def _verify_file(chosen: Chosen, artifact: Path, reference: Path | None, formats: str, **how: Any) -> list[Report]:

@@ -68,18 +68,18 @@ def convert_to_run(
     source: Source, formats: Sequence[str], *, options: Options | None = None, store: Store | None = None
 ) -> list[Artifact]:
     """As `convert`, into the store, with the .tflite that the TensorFlow writer makes as a format of its own."""
-    options = _to_run(options, formats)
+    options = options_to_run(options, formats)
     artifacts = convert(source, [WRITTEN_AS.get(one, one) for one in formats], options=options, store=store)
     return [_tflite(one) if format == TFLITE else one for one, format in zip(artifacts, formats, strict=True)]
 
 
 def needs_hub(source: Source, formats: Sequence[str], options: Options | None = None) -> bool:
     """Whether `convert_to_run` makes any of these formats by way of ONNX."""
-    options = _to_run(options, formats)
+    options = options_to_run(options, formats)
     return not all(is_direct(source, WRITTEN_AS.get(format, format), options) for format in formats)
 
 
-def _to_run(options: Options | None, formats: Sequence[str]) -> Options:
+def options_to_run(options: Options | None, formats: Sequence[str]) -> Options:
     """The options, with those of the TensorFlow writer where it is to make a .tflite."""
     options = options or Options()
     if TFLITE not in formats:

@@ -5,11 +5,10 @@ A model that cannot be converted or run is a failed report, not the end of the o
 
 from __future__ import annotations
 
-import multiprocessing
+import dataclasses
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -22,9 +21,8 @@ from zoo.fetch.model import look_at
 from zoo.fetch.places import Place
 from zoo.pipeline.source import Source
 from zoo.pipeline.verify import verify
-from zoo.verify import Options, Report
-from zoo.verify.result import Device
-from zoo.verify.verdict import FAIL, Judgement
+from zoo.pipeline.workers import workers
+from zoo.verify import Options, Report, unverified
 
 
 def cards_here(catalog: Catalog, store: Store | None = None) -> list[Card]:
@@ -54,33 +52,28 @@ def verify_many(
     *,
     options: Options,
     **how: Any,
-) -> tuple[list[Report], int]:
-    """The reports on all sources in their order, and the exit code of the first error, 0 for none. `how` goes to
-    `zoo.pipeline.verify.verify`; `tell` gets a line when a source is done."""
+) -> list[Report]:
+    """The reports on all sources in their order. `how` goes to `zoo.pipeline.verify.verify`; `tell` gets a line when a
+    source is done."""
     reports: list[Report] = []
-    code = 0
-    with tempfile.TemporaryDirectory() as folder:
+    jobs = min(jobs, len(sources))
+    options = dataclasses.replace(options, shared=jobs > 1)
+    with tempfile.TemporaryDirectory() as folder, workers(jobs) as pool:
         turn = Path(folder) / "turn"
-        context = multiprocessing.get_context("spawn")  # threads of frameworks do not survive a fork
-        with ProcessPoolExecutor(min(jobs, len(sources)), mp_context=context) as pool:
-            work = [pool.submit(_one, source, formats, options, turn, how) for source in sources]
-            for number, (source, job) in enumerate(zip(sources, work, strict=True), 1):
-                found, failed = job.result()
-                tell(f"{number} of {len(sources)}: {source.name}")
-                reports += found
-                code = code or failed
-    return reports, code
+        work = [pool.submit(_one, source, formats, options, turn, how) for source in sources]
+        for number, (source, job) in enumerate(zip(sources, work, strict=True), 1):
+            reports += job.result()
+            tell(f"{number} of {len(sources)}: {source.name}")
+    return reports
 
 
-def _one(
-    source: Source, formats: Sequence[str], options: Options, turn: Path, how: dict[str, Any]
-) -> tuple[list[Report], int]:
-    """In a worker: the reports on one source, and the exit code of an error."""
+def _one(source: Source, formats: Sequence[str], options: Options, turn: Path, how: dict[str, Any]) -> list[Report]:
+    """In a worker: the reports on one source."""
     with _taking_part(turn) as alone:
         try:
-            return verify(source, formats, options=options, alone=alone, **how), 0
+            return verify(source, formats, options=options, alone=alone, **how)
         except ZooError as error:
-            return [_failed(source, formats, options, error)], error.exit_code
+            return [unverified(error, source.name, ", ".join(formats), source.family, source.records, options)]
 
 
 @contextmanager
@@ -122,18 +115,3 @@ else:
 
     def _lock(file: IO[bytes], kind: int) -> None:
         fcntl.flock(file, kind)
-
-
-def _failed(source: Source, formats: Sequence[str], options: Options, error: ZooError) -> Report:
-    return Report(
-        name=source.name,
-        format=", ".join(formats),
-        precision=options.precision,
-        device=Device(asked=options.device, used="none", runtime="", threads=options.threads),
-        reference=source.family,
-        judgement=Judgement(FAIL, f"not verified: {error.message}"),
-        artifact=(),
-        sources=source.records,
-        seed=options.seed,
-        batches=(),
-    )

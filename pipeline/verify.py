@@ -7,17 +7,17 @@ reached for: a file that changes afterwards is unverified again.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
 from zoo.base.artifact import MANIFEST, Artifact, FileRecord, read_artifact
-from zoo.base.errors import UsageError
+from zoo.base.errors import MissingBackend, UsageError
 from zoo.catalog import Store
 from zoo.convert.from_tensorflow.source import find_source
 from zoo.pipeline.beside import beside_each_other
-from zoo.pipeline.convert import convert_to_run, needs_hub
+from zoo.pipeline.convert import convert_to_run, needs_hub, options_to_run
 from zoo.pipeline.formats import HUB
 from zoo.pipeline.formats import Options as Conversion
 from zoo.pipeline.source import Source, catalog_source
@@ -31,6 +31,7 @@ from zoo.verify import (
     TensorFlowReference,
     examined,
     timed,
+    unverified,
 )
 from zoo.verify.runtimes.table import format_of
 
@@ -67,17 +68,36 @@ def verify(
 ) -> list[Report]:
     """Convert `source` where that is missing, and verify each format on each device against the source.
 
-    `alone` is entered while speeds are measured: it may wait until nothing else runs on this machine. Raises what
-    converting raises, and what `zoo.verify.verify_artifact` raises. A source that is itself an ONNX file is the
-    reference of what is written from it.
+    `alone` is entered while speeds are measured: it may wait until nothing else runs on this machine. A format or a
+    device that needs what is not on this machine has a failed report, and the others go on. Else raises what converting
+    raises, and what `zoo.verify.verify_artifact` raises. A source that is itself an ONNX file is the reference of what
+    is written from it.
     """
     if not formats:
         raise UsageError("no format is named")
-    by_hub = needs_hub(source, formats, conversion)
-    made = convert_to_run(source, (HUB, *formats) if by_hub else formats, options=conversion, store=store)
-    hub, artifacts = (made[0], made[1:]) if by_hub else (None, made)
-    with _reference(source, made[0]) as reference:
-        return _judge(artifacts, reference, devices, options or Options(), pictures, hub, alone=alone)
+    options, told = options or Options(), options_to_run(conversion, formats)
+    hub = convert_to_run(source, (HUB,), options=told, store=store)[0] if needs_hub(source, formats, told) else None
+    made = [_made(source, format, told, store) for format in formats]
+    artifacts = [one for one in made if isinstance(one, Artifact)]
+    reports: Iterator[Report] = iter(())
+    if artifacts:
+        with _reference(source, hub or artifacts[0]) as reference:
+            reports = iter(_judge(artifacts, reference, devices, options, pictures, hub, alone=alone))
+    return [
+        next(reports)
+        if isinstance(one, Artifact)
+        else unverified(one, source.name, format, source.family, source.records, _on(options, device))
+        for one, format in zip(made, formats, strict=True)
+        for device in devices
+    ]
+
+
+def _made(source: Source, format: str, conversion: Conversion, store: Store | None) -> Artifact | MissingBackend:
+    """The artifact, or what its writer needs and this machine does not have."""
+    try:
+        return convert_to_run(source, (format,), options=conversion, store=store)[0]
+    except MissingBackend as error:
+        return error
 
 
 def verify_files(
@@ -144,13 +164,31 @@ def _judge(
     one."""
     by_device = []
     for device in devices:
-        on_device = dataclasses.replace(options, device=device)
+        on_device = _on(options, device)
         with ExitStack() as opened:
-            found = [
-                opened.enter_context(examined(artifact, reference, on_device, pictures, hub)) for artifact in artifacts
-            ]
+            found = [_examined(opened, artifact, reference, on_device, pictures, hub) for artifact in artifacts]
             by_device.append(_timed(found, reference, on_device, base, alone))
     return [report for same_artifact in zip(*by_device, strict=True) for report in same_artifact]
+
+
+def _on(options: Options, device: str) -> Options:
+    return dataclasses.replace(options, device=device)
+
+
+def _examined(
+    opened: ExitStack,
+    artifact: Artifact,
+    reference: Reference,
+    options: Options,
+    pictures: Sequence[Path],
+    hub: Artifact | None,
+) -> Examined:
+    """What `examined` gives, until the stack is closed; without a backend to run it a report that says so."""
+    try:
+        return opened.enter_context(examined(artifact, reference, options, pictures, hub))
+    except MissingBackend as error:
+        told = (artifact.name, artifact.format, reference.description, artifact.sources)
+        return Examined(artifact, unverified(error, *told, options))
 
 
 def _timed(
@@ -169,8 +207,9 @@ def _timed(
 
 
 def record(artifact: Artifact, report: Report) -> None:
-    """Write the verdict into the artifact's manifest, in place of an older one of that kind."""
-    if not (artifact.folder / MANIFEST).is_file() or not artifact.is_intact():
+    """Write the verdict into the artifact's manifest, in place of an older one of that kind. That something is missing
+    on this machine is no verdict."""
+    if report.exit_code or not (artifact.folder / MANIFEST).is_file() or not artifact.is_intact():
         return
     standing = read_artifact(artifact.folder)
     verdict = {

@@ -5,7 +5,7 @@ TensorFlow) or an `ArtifactReference` (any other model).
 """
 
 from zoo.verify.result import Report
-from zoo.verify.run import Examined, Options, examined, timed, verify_artifact
+from zoo.verify.run import Examined, Options, examined, timed, unverified, verify_artifact
 from zoo.verify.truth import ArtifactReference, Reference
 from zoo.verify.truth_darknet import DarknetReference
 from zoo.verify.truth_tensorflow import TensorFlowReference
@@ -20,5 +20,6 @@ __all__ = [
     "TensorFlowReference",
     "examined",
     "timed",
+    "unverified",
     "verify_artifact",
 ]

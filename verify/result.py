@@ -13,7 +13,7 @@ from zoo.verify.noise import Bounds
 from zoo.verify.tensors import Difference
 from zoo.verify.verdict import FAIL, PASS, Judgement
 
-SCHEMA = 2  # raised whenever a field comes, goes or changes its meaning
+SCHEMA = 3  # raised whenever a field comes, goes or changes its meaning
 
 
 @dataclass(frozen=True)
@@ -226,7 +226,8 @@ class Report:
     """The verdict on one artifact on one device at one precision, with everything it rests on.
 
     `scaling` is what larger batches cost; `compared` the speed beside other formats; `layers` what a bisection saw;
-    `labels` the names of the classes, by the label of a box; "" where there is none.
+    `labels` the names of the classes, by the label of a box; "" where there is none. `exit_code` is that of the error
+    that left nothing to judge, such as a backend that is not here; 0 where there was none.
     """
 
     name: str
@@ -250,6 +251,7 @@ class Report:
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    exit_code: int = 0
 
     @property
     def passed(self) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from zoo.base.artifact import Artifact, FileRecord
-from zoo.base.errors import UsageError, VerificationError
+from zoo.base.errors import UsageError, VerificationError, ZooError
 from zoo.verify.bisect import bisect
 from zoo.verify.detections import Suppression
 from zoo.verify.detector import ROWS, has_detections, judge_detections
@@ -42,7 +42,7 @@ class Options:
 
     `margin` (times the noise floor) of None is the margin of the precision; `speed` is "full", "quick" or "none";
     `threshold` and `nms` are those of the detections compared. `bisect` compares layer by layer even where nothing
-    failed.
+    failed. `shared` says that other work goes on beside this until speeds are measured.
     """
 
     device: str = "cpu"
@@ -55,6 +55,7 @@ class Options:
     threshold: float = 0.25
     nms: float = 0.45
     bisect: bool = False
+    shared: bool = False
 
     @property
     def allowed(self) -> float:
@@ -123,7 +124,7 @@ def examined(
         try:
             if problem:
                 raise VerificationError(problem)
-            settings = Settings(precision=options.precision, threads=options.threads)
+            settings = Settings(precision=options.precision, threads=options.threads, shared=options.shared)
             runner = opened.enter_context(closing(load_on(artifact.model, artifact.format, options.device, settings)))
             found = _examine(artifact, reference, options, runner, pictures, report)
         except VerificationError as error:
@@ -310,6 +311,26 @@ def _blank(artifact: Artifact, reference: Reference, options: Options) -> Report
         seed=options.seed,
         batches=(),
         labels=("",) * int(artifact.detector.get("first_class", 0)) + artifact.labels,
+    )
+
+
+def unverified(
+    error: ZooError, name: str, format: str, reference: str, sources: Sequence[FileRecord], options: Options
+) -> Report:
+    """The report on a model that an error kept from being judged."""
+    reason = f"not verified: {error.message}" + (f" ({error.hint})" if error.hint else "")
+    return Report(
+        name=name,
+        format=format,
+        precision=options.precision,
+        device=Device(asked=options.device, used="none", runtime="", threads=options.threads),
+        reference=reference,
+        judgement=Judgement(FAIL, reason),
+        artifact=(),
+        sources=tuple(sources),
+        seed=options.seed,
+        batches=(),
+        exit_code=error.exit_code,
     )
 
 

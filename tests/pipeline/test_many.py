@@ -83,7 +83,7 @@ def test_a_model_that_cannot_be_verified_is_a_failed_report(tmp_path: Path) -> N
     cfg, weights, turn = tmp_path / "bad.cfg", tmp_path / "bad.weights", tmp_path / "turn"
     cfg.write_text("[net]\nwidth=32\nheight=32\nchannels=3\n[unheard-of]\n")
     weights.write_bytes(b"\0" * 20)
-    (report,), code = _one(darknet_source(cfg, weights), ("onnx",), Options(threads=1), turn, {})
-    assert code == ConversionError.exit_code
+    (report,) = _one(darknet_source(cfg, weights), ("onnx",), Options(threads=1), turn, {})
+    assert report.exit_code == ConversionError.exit_code
     assert not report.passed
     assert "unheard-of" in report.judgement.reason

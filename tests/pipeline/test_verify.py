@@ -16,6 +16,7 @@ from zoo.catalog import Store
 from zoo.convert.from_darknet import DarknetOptions
 from zoo.pipeline import verify as pipeline_verify
 from zoo.pipeline.convert import convert, needs_hub
+from zoo.pipeline.formats import WRITERS
 from zoo.pipeline.formats import Options as Conversion
 from zoo.pipeline.source import Source, darknet_source, onnx_source, tensorflow_source
 from zoo.pipeline.verify import read_model, record, verify, verify_files
@@ -144,15 +145,41 @@ def test_a_changed_file_is_unverified_and_keeps_no_verdict(source: Source, store
     assert read_artifact(artifact.folder).verdicts == ()
 
 
-def test_errors_pass_through(source: Source, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_pass_through(source: Source, store: Store) -> None:
+    source.files["weights"].write_bytes(b"<html>")
+    with pytest.raises(ConversionError):
+        verify(source, options=OPTIONS, store=store)
+
+
+def test_a_missing_device_is_told_beside_the_verdicts(
+    source: Source, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import onnxruntime
 
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(MissingBackend, match="cuda"):
-        verify(source, devices=("cuda",), options=OPTIONS, store=store)
-    source.files["weights"].write_bytes(b"<html>")
-    with pytest.raises(ConversionError):
-        verify(source, options=OPTIONS, store=Store(store.root / "other"))
+    here, missing = verify(source, devices=("cpu", "cuda"), options=OPTIONS, store=store)
+    assert (here.judgement.verdict, here.exit_code) == (PASS, 0)
+    assert (missing.judgement.verdict, missing.exit_code) == (FAIL, MissingBackend.exit_code)
+    assert (missing.device.asked, missing.device.used) == ("cuda", "none")
+    assert "cuda" in missing.judgement.reason
+    assert "pip install" in missing.judgement.reason
+    (artifact,) = convert(source, store=store)
+    assert [verdict["verdict"] for verdict in artifact.verdicts] == ["pass"]
+
+
+def test_a_missing_package_costs_no_other_format_its_verdict(
+    source: Source, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(hub: Artifact, out: Path, told: object) -> Artifact:
+        raise MissingBackend("converting to PyTorch needs the package 'torch'")
+
+    monkeypatch.setitem(WRITERS, "torch", missing)
+    reports = verify(source, ("onnx", "torch", "opencv"), options=OPTIONS, store=store)
+    assert [(report.format, report.judgement.verdict, report.exit_code) for report in reports] == [
+        ("onnx", PASS, 0), ("torch", FAIL, MissingBackend.exit_code), ("opencv", PASS, 0)
+    ]  # fmt: skip
+    (alone,) = verify(source, ("torch",), options=OPTIONS, store=store)
+    assert alone.exit_code == MissingBackend.exit_code
 
 
 def test_outputs_keep_their_names_where_a_format_cannot_hold_them(source: Source, store: Store) -> None:

@@ -54,8 +54,17 @@ def test_measuring_ends_early_only_where_the_median_is_certain(monkeypatch: pyte
 
 def test_turns_end_early_only_where_every_ratio_is_certain(monkeypatch: pytest.MonkeyPatch) -> None:
     clock, enough = Clock(monkeypatch), Effort(30.0, 25, 0, narrow=0.02)
-    assert len(time_in_turns([clock.takes(0.0625), clock.takes(0.125)], enough)) == 25
-    assert len(time_in_turns([clock.takes(0.0625), clock.takes(0.125), clock.takes(*uncertain(0.3))], enough)) > 100
+    assert len(time_in_turns([clock.takes(0.015625), clock.takes(0.03125)], enough)) == 25
+    calls = [clock.takes(0.015625), clock.takes(0.03125), clock.takes(*uncertain(0.3))]
+    assert len(time_in_turns(calls, enough)) > 100
+
+
+def test_a_ratio_far_from_1_need_be_certain_in_proportion_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, enough = Clock(monkeypatch), Effort(30.0, 25, 0, narrow=0.02)
+    rounds = time_in_turns([clock.takes(0.0625), clock.takes(*uncertain(0.3))], enough)
+    assert len(rounds) < 50
+    ratio = compare_times(rounds).ratio
+    assert 0.02 < (ratio.high - ratio.low) / 2 / ratio.value < 0.14
 
 
 def test_warm_up_ends_when_times_are_stable_or_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,13 +37,15 @@ def available_threads() -> int:
 class Settings:
     """How a model shall run. `device` is "cpu", "cuda" or "cuda:N"; `tune` lets a GPU library search for speed.
 
-    `threads` is the number of threads inside one operator; operators never run beside each other.
+    `threads` is the number of threads inside one operator; operators never run beside each other. `shared` says that
+    other work goes on beside the runs that nobody times: a runtime whose threads wait by spinning takes one there.
     """
 
     device: str = "cpu"
     precision: str = "fp32"
     threads: int = 1
     tune: bool = False
+    shared: bool = False
 
     def __post_init__(self) -> None:
         kind, _, index = self.device.partition(":")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,11 @@ class TorchRunner:
         self.device = str(self._device)
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
+        return self._run(feeds, 1 if self._settings.shared else self._settings.threads)
+
+    def _run(self, feeds: Tensors, threads: int) -> dict[str, Array]:
         torch = self._torch
+        torch.set_num_threads(threads)
         self._set_precision()
         try:
             with torch.inference_mode(), self._rounding():
@@ -72,7 +77,7 @@ class TorchRunner:
         return found
 
     def bind(self, feeds: Tensors) -> Bound:
-        return bind_by_running(self.run, feeds)
+        return bind_by_running(partial(self._run, threads=self._settings.threads), feeds)
 
     def memory(self) -> dict[str, int]:
         if not self._settings.on_gpu:
