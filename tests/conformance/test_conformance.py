@@ -1,4 +1,4 @@
-"""ONNX's own node tests: the score of the PyTorch writer may not fall."""
+"""ONNX's own node tests: the score of a writer may not fall. Every failure is known by name; a new one fails here."""
 
 from __future__ import annotations
 
@@ -18,12 +18,20 @@ def cases() -> list[Case]:
 
 @pytest.mark.filterwarnings("ignore")  # the generated numbers contain infinities and NaN on purpose
 def test_pytorch_writer(cases: list[Case]) -> None:
-    """Every failure is known by name; a new one fails here."""
     result = score("PyTorch", cases)
     failed = {entry.case.name: entry.error for entry in result.results if not entry.passed}
-    assert set(failed) == KNOWN_FAILURES, failed
+    assert set(failed) == KNOWN_FAILURES["PyTorch"], failed
     assert result.passed >= 1180
     assert f"{result.passed} / {len(result.results)}" in report([result], [])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_tensorflow_writer(cases: list[Case]) -> None:
+    """The expansions of operators into simpler ones are left to `make conformance`: they take as long again."""
+    result = score("TensorFlow", [case for case in cases if "_expanded" not in case.name])
+    failed = {entry.case.name: entry.error for entry in result.results if not entry.passed}
+    assert set(failed) == KNOWN_FAILURES["TensorFlow"], failed
+    assert len(result.results) >= 660
 
 
 def test_no_answer_is_stored(cases: list[Case]) -> None:
@@ -36,15 +44,22 @@ def test_no_answer_is_stored(cases: list[Case]) -> None:
             assert graph.inputs[0].name in needed, case.name
 
 
-# Random dropout has no right answer; ONNX Runtime, too, reads `align_corners` with fractional sizes differently from
-# the reference; F.fold knows two dimensions; Scan had another form before opset 9.
-KNOWN_FAILURES = {
-    "test_col2im_5d",
-    "test_resize_downsample_scales_cubic_align_corners",
-    "test_resize_downsample_scales_linear_align_corners",
+# Random dropout has no right answer; Scan had another form before opset 9.
+OF_BOTH = {
     "test_scan_sum",
     "test_training_dropout",
     "test_training_dropout_default",
     "test_training_dropout_default_mask",
     "test_training_dropout_mask",
+}
+# ONNX Runtime, too, reads `align_corners` with fractional sizes differently from the reference; F.fold knows two
+# dimensions; batch normalisation in training mode has no place in a converted detector.
+KNOWN_FAILURES = {
+    "PyTorch": {
+        "test_col2im_5d",
+        "test_resize_downsample_scales_cubic_align_corners",
+        "test_resize_downsample_scales_linear_align_corners",
+        *OF_BOTH,
+    },
+    "TensorFlow": {"test_batchnorm_epsilon_training_mode", "test_batchnorm_example_training_mode", *OF_BOTH},
 }
