@@ -24,6 +24,16 @@ OPENCV4 = Path(os.environ.get("ZOO_OPENCV_PYTHON") or ROOT / ".venv-opencv4" / "
 IN_CI = os.environ.get("CI", "").lower() not in ("", "0", "false")
 
 
+def pytest_configure() -> None:
+    """Give each process of a run (`-n 2`) its own cores: a runtime starts as many threads as it sees cores, and those
+    of two processes on the same core wait for each other."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores, workers = sorted(os.sched_getaffinity(0)), int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        own = cores[int(worker.removeprefix("gw")) % workers :: workers]
+        os.sched_setaffinity(0, own or cores)
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of recorded test data; skips, or in CI fails, where it is not there."""
