@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tarfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,9 +12,9 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from tests.goldens.exports import Exports
 from zoo.base.artifact import Artifact, FileRecord
 from zoo.base.errors import UsageError
-from zoo.convert.from_tensorflow import tensorflow_to_onnx
 from zoo.verify import Options, TensorFlowReference, verify_artifact
 from zoo.verify.runtimes.isolated import IsolatedRunner
 from zoo.verify.runtimes.protocol import Settings
@@ -31,16 +30,13 @@ NODE = "FeatureExtractor/MobilenetV1/MobilenetV1/Conv2d_5_pointwise"
 
 
 @pytest.fixture(scope="module")
-def model(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("tf") / NAME
-    with tarfile.open(data / "models" / "tf" / f"{NAME}.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "frozen_inference_graph.pb"
+def model(exported: Exports) -> Path:
+    return exported.source(NAME) / "frozen_inference_graph.pb"
 
 
 @pytest.fixture(scope="module")
-def artifact(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Artifact:
-    return tensorflow_to_onnx(model, tmp_path_factory.mktemp("onnx"))
+def artifact(exported: Exports) -> Artifact:
+    return exported.onnx(NAME)
 
 
 @pytest.fixture(scope="module")
