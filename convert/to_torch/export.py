@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 BATCH = 2  # torch.export takes a size of 1 for a constant
-SIZES = (64, 96, 128, 160, 192, 224, 256, 288)  # different ones, else torch.export takes equal sizes for the same one
+SIZES = (96, 128, 160, 192, 224, 256, 288, 320)  # different ones, else torch.export takes equal sizes for the same one
 
 
 @dataclass(frozen=True)
@@ -38,21 +39,44 @@ def export(module: nn.Module, graph: Graph, path: Path, size: tuple[int, int], *
     As much stays dynamic as torch.export can carry: every size, unless `open_sizes` is False; else the batch, the first
     dimension of each input, with `size` (height, width) in place of the others; else nothing, at batch 1.
     """
-    attempts = ((BATCH, None),) if open_sizes else ()
+    for value in graph.inputs:
+        if value.shape is None or value.dtype is None:
+            return Exported(reason=f"the shape of the input {value.name!r} is unknown")
     exported = Exported()
-    for batch, fixed in (*attempts, (BATCH, size), (1, size)):
-        exported = _attempt(module, graph, path, batch, fixed)
+    for fixed in _attempts(graph, size, open_sizes):
+        exported = _attempt(module, graph, path, fixed)
         if not exported.reason:
             break
     return exported
 
 
-def _attempt(module: nn.Module, graph: Graph, path: Path, batch: int, size: tuple[int, int] | None) -> Exported:
-    """Export with the open sizes of `size`, or dynamic ones where that is None; a batch of 1 is fixed."""
+def _attempts(graph: Graph, size: tuple[int, int], open_sizes: bool) -> list[dict[str, int]]:
+    """The sizes to fix, by name, in one attempt after the other. Where a graph leaves little open they are fewer."""
+    batches, others = _open_names(graph)
+    sizes = dict(zip(others, size, strict=False))
+    attempts = [*([{}] if open_sizes else []), sizes, {**sizes, **dict.fromkeys(batches, 1)}]
+    return [fixed for number, fixed in enumerate(attempts) if fixed not in attempts[:number]]
+
+
+def _open_names(graph: Graph) -> tuple[list[str], list[str]]:
+    """The names of the open sizes of all inputs: those of first dimensions, and the others."""
+    axes = [item for value in graph.inputs for item in _open_axes(value).items()]
+    batches = dict.fromkeys(name for axis, name in axes if axis == 0)
+    return list(batches), list(dict.fromkeys(name for _, name in axes if name not in batches))
+
+
+def _open_axes(value: Value) -> dict[int, str]:
+    """The name of each open size of an input, by axis; a size without a name is no other one."""
+    sizes = enumerate(value.shape or ())
+    return {axis: size or f"{value.name} {axis}" for axis, size in sizes if not isinstance(size, int)}
+
+
+def _attempt(module: nn.Module, graph: Graph, path: Path, fixed: dict[str, int]) -> Exported:
+    """Export with the sizes `fixed`, by name; the other open ones stay dynamic."""
     import torch
 
     try:
-        arguments, dynamic = _arguments(graph, batch, size)
+        arguments, dynamic = _arguments(graph, fixed)
         with _quiet(), torch.no_grad():
             _own_storage(module)
             program = torch.export.export(module, arguments, dynamic_shapes=dynamic, strict=False)
@@ -82,38 +106,22 @@ def _quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def _arguments(graph: Graph, batch: int, size: tuple[int, int] | None) -> tuple[tuple[Tensor, ...], tuple[Any, ...]]:
+def _arguments(graph: Graph, fixed: dict[str, int]) -> tuple[tuple[Tensor, ...], tuple[dict[int, Any], ...]]:
     """Example inputs, and which of their sizes are dynamic. Equal names of sizes get equal numbers."""
-    from torch.export import Dim
-
-    numbers: dict[str | int, int] = {}
-    given = iter(size or ())
-    arguments, dynamic = [], []
-    for value in graph.inputs:
-        if value.shape is None or value.dtype is None:
-            raise ValueError(f"the shape of the input {value.name!r} is unknown")
-        shape, open_axes = [], {}
-        for axis, known in enumerate(value.shape):
-            fixed = known if isinstance(known, int) else next(given, None) if axis > 0 else 1 if batch == 1 else None
-            shape.append(_example(axis, known or f"{value.name} {axis}", numbers) if fixed is None else fixed)
-            if fixed is None:
-                open_axes[axis] = Dim.AUTO
-        arguments.append(_example_tensor(value, shape))
-        dynamic.append(open_axes)
-    return tuple(arguments), tuple(dynamic)
-
-
-def _example(axis: int, name: str | int, numbers: dict[str | int, int]) -> int:
-    if name not in numbers:
-        numbers[name] = BATCH if axis == 0 else SIZES[len(numbers) % len(SIZES)]
-    return numbers[name]
-
-
-def _example_tensor(value: Value, shape: list[int]) -> Tensor:
     import numpy as np
     import torch
+    from torch.export import Dim
 
-    return torch.from_numpy(np.zeros(shape, value.dtype))
+    batches, others = _open_names(graph)
+    examples = dict(zip(others, cycle(SIZES), strict=False))
+    numbers = {**dict.fromkeys(batches, BATCH), **examples, **fixed}
+    arguments, dynamic = [], []
+    for value in graph.inputs:
+        names = _open_axes(value)
+        shape = [numbers[names[axis]] if axis in names else size for axis, size in enumerate(value.shape or ())]
+        arguments.append(torch.from_numpy(np.zeros(shape, value.dtype)))
+        dynamic.append({axis: Dim.AUTO for axis, name in names.items() if name not in fixed})
+    return tuple(arguments), tuple(dynamic)
 
 
 def _forget_origin(program: Any) -> None:

@@ -23,13 +23,13 @@ import numpy as np
 import torch
 
 from tests.conftest import DATA, ROOT
-from tests.convert.to_torch.parity import Array, Parity, Runtime, compare, feeds, torch_run
+from tests.convert.to_torch.parity import OPEN_SIZE, Array, Parity, Runtime, compare, feeds, torch_run
 from tests.goldens.cases import CASE_NAMES, load_case, make_weights
 from zoo.base.artifact import Artifact
 from zoo.base.errors import ZooError
 from zoo.convert.from_darknet import DarknetOptions, darknet_to_onnx
 from zoo.convert.from_tensorflow import tensorflow_to_onnx
-from zoo.convert.to_torch import onnx_to_torch
+from zoo.convert.to_torch import TorchOptions, onnx_to_torch
 from zoo.convert.to_torch.module import module_from_file
 
 PAGE = ROOT / "docs" / "torch.md"
@@ -100,7 +100,7 @@ def hub_of(name: str, folder: Path) -> Artifact:
 
 def examine(name: str, folder: Path) -> Row:
     hub = hub_of(name, folder)
-    artifact = onnx_to_torch(hub.model, folder / "torch", parent=hub)
+    artifact = onnx_to_torch(hub.model, folder / "torch", TorchOptions(size=OPEN_SIZE), parent=hub)
     runtime = Runtime(hub.model)
     given = {batch: feeds(runtime.inputs, batch, DATA) for batch in _batches(runtime.inputs)}
     run = torch_run(module_from_file(artifact.folder / "model.py", "model.safetensors"))

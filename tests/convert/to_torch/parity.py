@@ -26,6 +26,7 @@ Run = Callable[[list[Array]], list[Array]]
 
 ROUNDOFF = 2.0**-23  # the least noise: two numbers beside each other
 MARGIN = 10.0  # as for every runtime: see zoo.verify.noise
+OPEN_SIZE = (120, 160)  # height and width where the model leaves them open
 PICTURES = ("dog", "eagle", "giraffe")
 SAME_BOX, SAME_SCORE, SAME_MASK = 1e-3, 1e-3, 1e-2  # relative sides, score, each element of a mask
 
@@ -78,10 +79,10 @@ def torch_run(module: torch.nn.Module) -> Run:
 
 
 def feeds(inputs: list[Any], batch: int, data: Path) -> list[Array]:
-    """Pictures for inputs of three channels, noise for others. Open sizes are the batch, then 120 × 160."""
+    """Pictures for inputs of three channels, noise for others. Open sizes are the batch, then `OPEN_SIZE`."""
     arrays: list[Array] = []
     for value in inputs:
-        rest = iter((120, 160))
+        rest = iter(OPEN_SIZE)
         shape = [
             size if isinstance(size, int) else batch if axis == 0 else next(rest)
             for axis, size in enumerate(value.shape)

@@ -199,6 +199,38 @@ def test_a_loop_that_ends_by_data(collects: bool, tmp_path: Path) -> None:
             np.testing.assert_array_equal(found.numpy(), run_onnxruntime(proto, x)[0])
 
 
+@pytest.mark.parametrize(
+    ("shape", "attempts"), [(["n", 3, "h", "w"], 3), (["n", 3, 8, 8], 2), ([2, 3, "h", "w"], 2), ([2, 3, 8, 8], 1)]
+)
+def test_an_export_that_failed_is_not_tried_again(
+    shape: list[int | str], attempts: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With every size open, with only the batch, with none: as many attempts as there are different ones."""
+    tried = []
+
+    def refused(*given: object, dynamic_shapes: object, **options: object) -> None:
+        tried.append(dynamic_shapes)
+        raise ValueError("no")
+
+    monkeypatch.setattr(torch.export, "export", refused)
+    onnx.save(model([node("Relu", ["x"], ["y"])], {"x": shape}, ["y"]), tmp_path / "relu.onnx")
+    made = onnx_to_torch(tmp_path / "relu.onnx", tmp_path / "out")
+    assert made.notes == ("no model.pt2: torch.export cannot express this model (ValueError: no); use model.py",)
+    assert len(tried) == attempts
+    assert not tried[-1][0]  # type: ignore[index]
+
+
+def test_equal_names_of_sizes_are_fixed_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two inputs of one height and width: the size that model.pt2 is fixed to is that of both."""
+    shapes = {"x": ["n", 1, "h", "w"], "y": ["n", 2, "h", "w"]}
+    onnx.save(model([node("Add", ["x", "y"], ["z"])], shapes, ["z"]), tmp_path / "add.onnx")
+    monkeypatch.setattr("zoo.convert.to_torch.artifact._follows_size", lambda program: True)
+    made = onnx_to_torch(tmp_path / "add.onnx", tmp_path / "out", TorchOptions(size=(6, 8)))
+    assert len(made.notes) == 4
+    (found,) = torch.export.load(made.model).module()(torch.ones(3, 1, 6, 8), torch.ones(3, 2, 6, 8))
+    assert found.shape == (3, 2, 6, 8)
+
+
 def test_fine_tuning(artifact: Artifact, tmp_path: Path) -> None:
     """Gradients reach every parameter, steps lower the loss, statistics move, the mapped file stays as it is, and what
     was learned can be saved and loaded.
