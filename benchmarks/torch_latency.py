@@ -3,10 +3,10 @@
     python -m benchmarks.torch_latency yolov3 yolov4 --threads 1 2 --rounds 15
     python -m benchmarks.torch_latency path/to/model.onnx --size 300 300
 
-A name is a network of the test data (ZOO_TEST_DATA) at 416×416 with generated weights. `eager` is `load()` of model.py,
-`channels_last` the same with its weights in that order, `compile` is torch.compile of it (needs a C++ compiler), `pt2`
-is model.pt2. Each round runs all of them once, in alternating order; reported are medians and the medians of the ratios
-to ONNX Runtime round by round. docs/torch.md has the figures.
+A name is a network of the test data (ZOO_TEST_DATA) with generated weights, at 416×416 unless `--size` says otherwise.
+`eager` is `load()` of model.py, `channels_last` the same with its weights in that order, `compile` is torch.compile of
+it (needs a C++ compiler), `pt2` is model.pt2. Each round runs all of them once, in alternating order; reported are
+medians and the medians of the ratios to ONNX Runtime round by round. docs/torch.md has the figures.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ def main() -> None:
     parser.add_argument("models", nargs="+", help="a network of the test data, or an .onnx file")
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--size", nargs=2, type=int, default=[416, 416], help="of dynamic heights and widths")
+    parser.add_argument("--size", nargs=2, type=int, default=[416, 416], help="height and width")
     parser.add_argument("--ways", nargs="+", default=["eager", "channels_last", "compile", "pt2"])
     arguments = parser.parse_args()
     for model in arguments.models:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(model) if model.endswith(".onnx") else darknet(model, Path(folder))
+            path = Path(model) if model.endswith(".onnx") else darknet(model, Path(folder), *arguments.size)
             onnx_to_torch(path, Path(folder) / "torch", TorchOptions(export="pt2" in arguments.ways))
             for threads in arguments.threads:
                 result = measure(path, Path(folder) / "torch", threads, arguments)
                 print(json.dumps({"model": model, "threads": threads, **result}), flush=True)
 
 
-def darknet(name: str, folder: Path) -> Path:
+def darknet(name: str, folder: Path, height: int, width: int) -> Path:
     case = load_case(f"alexey_{name}_96x96", DATA)
-    options = DarknetOptions(width=416, height=416)
+    options = DarknetOptions(width=width, height=height)
     return darknet_to_onnx(case.cfg, make_weights(case, folder), folder / "onnx", options).model
 
 
