@@ -21,6 +21,7 @@ from zoo.vision.nms import Detections, box_iou, detect
 LOWEST_IOU = 0.5  # below it two boxes are two things; a right candidate's overlap is near 1
 AT_THRESHOLD = "score at the threshold"
 TIE = "a tie, or an overlap at the limit of the suppression"
+BLOCK = 128  # detections that are compared with all others at once
 TRIALS = 16  # a tie goes the other way in half of them: one that none shows has odds of 2 ** -16
 
 
@@ -151,47 +152,49 @@ def match(candidate: Detections, truth: Truth) -> Match:
 def pairs_of(reference: Detections, candidate: Detections, limits: Limits) -> Iterator[Pair]:
     """Greedy, best score first: each detection of the reference takes its equal among the free ones."""
     free = np.ones(len(candidate), bool)
-    for row in range(len(reference)):
-        column = _equal(reference, row, candidate, free, limits)
-        if column is not None:
-            free[column] = False
-            yield _pair(reference, candidate, row, column, limits)
+    for start in range(0, len(reference), BLOCK):
+        boxes = reference.boxes[start : start + BLOCK, None]
+        overlaps = box_iou(boxes.astype(np.float64), candidate.boxes.astype(np.float64))
+        near = _near(boxes, candidate.boxes, limits)
+        likeness = np.where(near, 1.0, overlaps)
+        for place, row in enumerate(range(start, start + len(boxes))):
+            column = _equal(reference, row, candidate, free, likeness[place])
+            if column is not None:
+                free[column] = False
+                overlap, is_near = float(overlaps[place, column]), bool(near[place, column])
+                yield _pair(reference, candidate, row, column, limits, overlap, is_near)
 
 
-def _equal(own: Detections, row: int, other: Detections, free: Array, limits: Limits) -> int | None:
+def _equal(own: Detections, row: int, other: Detections, free: Array, likeness: Array) -> int | None:
     """The free detection of the same class that overlaps best, of those that overlap alike the nearest in score.
 
-    A box of almost no width overlaps nothing: one whose numbers are the same within the tolerance will do as well.
+    `likeness` [K] is the overlap, and 1 where the numbers are the same within the tolerance: a box of almost no width
+    overlaps nothing.
     """
-    usable = np.flatnonzero(free & (other.classes == own.classes[row]))
-    overlap = np.where(_near(own.boxes[row], other.boxes[usable], limits), 1.0, _overlap(own, row, other, usable))
-    usable, overlap = usable[overlap >= LOWEST_IOU], overlap[overlap >= LOWEST_IOU]
+    usable = np.flatnonzero(free & (likeness >= LOWEST_IOU) & (other.classes == own.classes[row]))
     if not len(usable):
         return None
     gap = np.abs(other.scores[usable] - own.scores[row])
-    return int(usable[np.lexsort((gap, -np.round(overlap, 5)))[0]])
+    return int(usable[np.lexsort((gap, -np.round(likeness[usable], 5)))[0]])
 
 
-def _pair(reference: Detections, candidate: Detections, row: int, column: int, limits: Limits) -> Pair:
-    overlap = float(_overlap(reference, row, candidate, np.array([column]))[0])
+def _pair(
+    reference: Detections, candidate: Detections, row: int, column: int, limits: Limits, overlap: float, is_near: bool
+) -> Pair:
     difference = float(candidate.scores[column]) - float(reference.scores[row])
     excess = ""
     if abs(difference) > limits.score:
         excess = f"score off by {difference:+.3g}, {limits.score:.3g} allowed"
-    elif not _near(reference.boxes[row], candidate.boxes[[column]], limits)[0]:
+    elif not is_near:
         excess = f"box of class {reference.classes[row]} off: the overlap is {overlap:.6f}"
     return Pair(row, column, overlap, difference, excess)
 
 
-def _overlap(own: Detections, row: int, other: Detections, rows: Array) -> Array:
-    overlap: Array = box_iou(own.boxes[row].astype(np.float64), other.boxes[rows].astype(np.float64))
-    return overlap
-
-
-def _near(box: Array, others: Array, limits: Limits) -> Array:
-    """Which boxes [K, 4] are `box` [4] within the tolerance."""
-    off = np.abs(others - box)
-    near: Array = (off[:, :2] <= limits.centre).all(axis=1) & (off[:, 2:] <= limits.side * np.abs(box[2:])).all(axis=1)
+def _near(boxes: Array, others: Array, limits: Limits) -> Array:
+    """Whether boxes [..., 4] and others [..., 4], broadcast against each other, are the same within the tolerance."""
+    off = np.abs(others - boxes)
+    sides = off[..., 2:] <= limits.side * np.abs(boxes[..., 2:])
+    near: Array = (off[..., :2] <= limits.centre).all(axis=-1) & sides.all(axis=-1)
     return near
 
 
