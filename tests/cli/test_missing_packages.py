@@ -18,7 +18,9 @@ HIDE = "import os, sys\nsys.modules[os.environ['HIDDEN_PACKAGE']] = None\n"
     [
         ("torch", "detector-zoo[torch]", "convert shapes-tiny --to torch --out out"),
         ("tensorflow", "detector-zoo[tf]", "convert shapes-tiny --to tf --out out"),
-        ("tf2onnx", "detector-zoo[tf]", "convert --graph model.pb --to onnx --out out"),
+        pytest.param(
+            "tf2onnx", "detector-zoo[tf]", "convert --graph model.pb --to onnx --out out", marks=pytest.mark.slow
+        ),
         ("cv2", "opencv-python", "verify shapes-tiny --format opencv"),
         ("torch", "detector-zoo[torch]", "verify shapes-tiny --format torch"),
         ("onnxruntime", "detector-zoo[cpu]", "verify shapes-tiny"),

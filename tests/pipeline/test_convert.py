@@ -55,6 +55,7 @@ def test_files_of_the_user_go_where_he_asks(network: tuple[Path, Path], tmp_path
     assert read_artifact(tmp_path / "out") == artifact
 
 
+@pytest.mark.slow
 def test_several_formats_go_to_a_folder_each(network: tuple[Path, Path], tmp_path: Path) -> None:
     artifacts = convert(darknet_source(*network), ["onnx", "torch"], out=tmp_path / "out")
     assert [artifact.format for artifact in artifacts] == ["onnx", "torch"]

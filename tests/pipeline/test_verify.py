@@ -79,6 +79,7 @@ def test_verifying_again_converts_nothing_and_replaces_the_verdict(source: Sourc
     assert verdict["verdict"] == "fail"
 
 
+@pytest.mark.slow
 def test_every_format_of_one_source(source: Source, store: Store) -> None:
     reports = verify(source, ("onnx", "torch", "tflite"), options=OPTIONS, store=store)
     assert [(report.format, report.judgement.verdict) for report in reports] == [
@@ -182,6 +183,7 @@ def test_a_missing_package_costs_no_other_format_its_verdict(
     assert alone.exit_code == MissingBackend.exit_code
 
 
+@pytest.mark.slow
 def test_outputs_keep_their_names_where_a_format_cannot_hold_them(source: Source, store: Store) -> None:
     raw = Conversion(DarknetOptions(heads="raw"))
     for report in verify(source, ("tf", "tflite"), options=OPTIONS, conversion=raw, store=store):

@@ -49,6 +49,7 @@ def test_pytorch(subject: networks.Subject, broken: Artifact, export: bool, tmp_
     assert named(subject, artifact) == LAYER
 
 
+@pytest.mark.slow
 def test_tensorflow_and_tflite(subject: networks.Subject, broken: Artifact, tmp_path: Path) -> None:
     artifact = onnx_to_tensorflow(broken.model, tmp_path, TensorFlowOptions(tflite=True), parent=broken)
     assert named(subject, artifact) == LAYER

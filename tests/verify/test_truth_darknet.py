@@ -187,6 +187,7 @@ def test_a_network_with_a_memory_is_one_step_of_it(name: str, data: Path, tmp_pa
     assert report.judgement.verdict == PASS, report.judgement.reason
 
 
+@pytest.mark.slow
 def test_a_real_detector_passes_on_its_picture(data: Path, tmp_path: Path) -> None:
     case = load_case("real_yolo-fastest-1.1_dog", data)
     weights = make_weights(case, tmp_path)
