@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.verify import tiny
 from zoo.base.artifact import Artifact
@@ -72,6 +73,18 @@ def test_pytorch_source(hub: Artifact, tmp_path: Path) -> None:
         load_runner(artifact.model, "torch", SETTINGS)
 
 
+def test_pytorch_takes_one_thread_beside_other_work_but_not_while_it_is_timed(torch_artifact: Artifact) -> None:
+    feeds = stack(make_samples(tiny.INPUTS, 0)[:1])
+    with closing(load_runner(torch_artifact.model, "torch", Settings(threads=2, shared=True))) as runner:
+        timed, _ = runner.bind(feeds)
+        runner.run(feeds)
+        assert torch.get_num_threads() == 1
+        timed()
+        assert torch.get_num_threads() == 2
+        runner.run(feeds)
+        assert torch.get_num_threads() == 1
+
+
 def test_pytorch_needs_the_manifest_for_names(torch_artifact: Artifact, tmp_path: Path) -> None:
     bare = tmp_path / "model.pt2"
     bare.write_bytes(torch_artifact.model.read_bytes())
@@ -123,7 +136,7 @@ def test_damaged_files_are_refused(name: str, format: str, tmp_path: Path, torch
         load_runner(path, format, SETTINGS)
 
 
-@pytest.mark.parametrize("format", ["torch", "tf", "tflite", "opencv"])
+@pytest.mark.parametrize("format", ["torch", pytest.param("tf", marks=pytest.mark.slow), "tflite", "opencv"])
 def test_a_gpu_that_is_not_here_is_missing(
     format: str, torch_artifact: Artifact, tf_artifact: Artifact, hub: Artifact
 ) -> None:
