@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.convert.to_tensorflow.parity import Verdict, onnx_of, verdict
+from tests.goldens.exports import Exports
 
 # What each one brings: residuals, mish, squeeze-and-excite, swish, sam and 3D reorg, reorg and region, grouped and
 # new_coords heads, recurrent states, a hierarchy, local and connected layers, contrastive heads, depthwise on pictures.
@@ -28,8 +29,8 @@ WITHOUT_TFLITE = {"alexey_yolov3_96x96", "alexey_yolov4_96x96"}  # minutes of th
 TRANSPOSES = {"alexey_yolov3_96x96": 3, "alexey_yolov4_96x96": 3, "s_ssd_mobilenet_v1": 9}
 
 
-def judged(name: str, folder: Path) -> Verdict:
-    result = verdict(name, onnx_of(name, folder), tflite=name not in WITHOUT_TFLITE)
+def judged(name: str, model: Path) -> Verdict:
+    result = verdict(name, model, tflite=name not in WITHOUT_TFLITE)
     assert result.passed, result
     assert result.transposes <= TRANSPOSES.get(name, 3), result
     return result
@@ -37,10 +38,10 @@ def judged(name: str, folder: Path) -> Verdict:
 
 @pytest.mark.parametrize("name", DARKNET)
 def test_darknet(name: str, data: Path, tmp_path: Path) -> None:
-    result = judged(name, tmp_path)
+    result = judged(name, onnx_of(name, tmp_path))
     assert not result.refusal
 
 
 @pytest.mark.parametrize("name", ["s_ssd_mobilenet_v1"])
-def test_tensorflow_zoo(name: str, data: Path, tmp_path: Path) -> None:
-    judged(name, tmp_path)
+def test_tensorflow_zoo(name: str, exported: Exports) -> None:
+    judged(name, exported.onnx(name).model)
