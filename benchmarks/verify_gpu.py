@@ -91,21 +91,27 @@ def run(names: Sequence[str], seconds: float) -> Matrix:
 
 
 def _cells(source: Source, precision: str, end: float) -> Iterator[list[Report] | str]:
-    """The formats that can run at this precision, together; else each by itself, to tell why it cannot."""
+    """The formats that can run at this precision, together; where one cannot, each by itself, to tell why."""
     if time.monotonic() > end:
         yield "not run: the time was up"
         return
     options = Options(precision=precision, batches=BATCHES)
     try:
-        yield verify(source, FORMATS, devices=("cuda",), options=options)
+        yield from _apart(verify(source, FORMATS, devices=("cuda",), options=options))
         return
-    except (MissingBackend, UsageError):
+    except UsageError:
         pass
     for format in FORMATS:
         try:
-            yield verify(source, (format,), devices=("cuda",), options=options)
+            yield from _apart(verify(source, (format,), devices=("cuda",), options=options))
         except ZooError as error:
             yield f"{format}: {error.message}"
+
+
+def _apart(reports: Sequence[Report]) -> Iterator[list[Report] | str]:
+    """Verdicts, and what is not on this machine."""
+    yield [report for report in reports if not report.exit_code]
+    yield from (f"{report.format}: {report.judgement.reason}" for report in reports if report.exit_code)
 
 
 def write(out: Path, gpu: str, matrix: Matrix) -> tuple[Path, Path]:

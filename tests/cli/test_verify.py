@@ -8,11 +8,12 @@ from pathlib import Path
 
 import jsonschema
 import numpy as np
+import onnxruntime
 import pytest
 from click.testing import CliRunner
 
 from tests.pipeline.test_verify import CFG
-from zoo.base.errors import UsageError
+from zoo.base.errors import MissingBackend, UsageError
 from zoo.cli import judge, verify
 from zoo.verify.reports.as_json import SCHEMA_FILE
 
@@ -46,6 +47,22 @@ def test_a_pass_is_0_and_saves_every_form(files: list[str], tmp_path: Path) -> N
     assert ET.parse(saved["junit"]).getroot().get("failures") == "0"
     assert saved["markdown"].read_text().count("✅") == 1
     assert "<h1>zoo verify: 1 of 1 pass</h1>" in saved["html"].read_text()
+
+
+def test_what_is_missing_is_5_and_the_rest_is_verified(
+    files: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
+    saved = tmp_path / "result.json"
+    code, output = run(verify.command, *files, "--format", "onnx,opencv", "--device", "cpu,cuda", "--json", str(saved))
+    assert code == MissingBackend.exit_code
+    assert "FAIL: not verified: cuda was asked for" in " ".join(output.split())
+    reports = json.loads(saved.read_bytes())["reports"]
+    found = [(one["format"], one["device"]["asked"], one["judgement"]["verdict"]) for one in reports]
+    assert found == [
+        ("onnx", "cpu", "pass"), ("onnx", "cuda", "fail"), ("opencv", "cpu", "pass"), ("opencv", "cuda", "fail")
+    ]  # fmt: skip
+    assert run(judge.command, str(saved))[0] == MissingBackend.exit_code
 
 
 def test_a_failure_is_1_and_judging_again_can_differ(files: list[str], tmp_path: Path) -> None:

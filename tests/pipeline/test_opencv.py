@@ -26,8 +26,9 @@ def test_verify_opencv_end_to_end() -> None:
 
 
 def test_a_gpu_that_this_build_cannot_use_is_missing() -> None:
-    with pytest.raises(MissingBackend, match="this OpenCV build has no CUDA"):
-        verify_model(MODEL, ["opencv"], devices=["cuda"], options=Options(speed="none"))
+    (report,) = verify_model(MODEL, ["opencv"], devices=["cuda"], options=Options(speed="none"))
+    assert report.exit_code == MissingBackend.exit_code
+    assert "this OpenCV build has no CUDA" in report.judgement.reason
 
 
 def run(*arguments: str) -> str:
