@@ -146,6 +146,19 @@ def reshaped(value: Laid, target: Sequence[int | None], size: tf.Tensor | list[i
     return Laid(tf.reshape(tensor, [-1 if target[axis] is None else target[axis] for axis in order]), order)
 
 
+def joined(value: Laid, first: int) -> Laid:
+    """The axes from `first` on as one, whatever their sizes; where they lie together in memory, nothing moves."""
+    inner = [axis for axis in value.order if axis >= first]
+    begin = value.position(inner[0])
+    end = begin + len(inner)
+    if list(value.order[begin:end]) != sorted(inner):
+        return joined(plain(logical(value)), first)
+    running = tf.shape(value.tensor)
+    sizes = [running[place] if size is None else size for place, size in enumerate(value.tensor.shape)]
+    order = (*value.order[:begin], first, *value.order[end:])
+    return Laid(tf.reshape(value.tensor, [*sizes[:begin], math.prod(sizes[begin:end]), *sizes[end:]]), order)
+
+
 def _groups(old: Sequence[int | None], new: Sequence[int | None]) -> list[tuple[list[int], list[int]]] | None:
     """The smallest runs of old axes that hold the same elements as a run of new axes; None where sizes do not tell.
 

@@ -12,6 +12,7 @@ from zoo.convert.to_tensorflow.layout import (
     Laid,
     Size,
     aligned,
+    joined,
     logical,
     plain,
     reshaped,
@@ -60,6 +61,13 @@ def reshape(call: Call, data: Input, target: Input = None) -> Laid:
     keep_zero = call.attribute("allowzero", 0)
     copied = [axis for axis, size in enumerate(wanted) if isinstance(size, int) and size == 0 and not keep_zero]
     old = x.sizes()
+    if (
+        copied == list(range(len(wanted) - 1))
+        and isinstance(wanted[-1], int)
+        and wanted[-1] == -1
+        and len(wanted) <= x.rank
+    ):
+        return joined(x, len(copied))
     sizes = [old[axis] if axis in copied else size for axis, size in enumerate(wanted)]
     return _reshape(x, sizes, copied)
 

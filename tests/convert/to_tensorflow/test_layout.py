@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zoo.convert.to_tensorflow.backend import tf
-from zoo.convert.to_tensorflow.layout import Laid, aligned, in_order, logical, reshaped, transposed, unsqueezed
+from zoo.convert.to_tensorflow.layout import Laid, aligned, in_order, joined, logical, reshaped, transposed, unsqueezed
 
 ORDERS = st.permutations(range(4))
 
@@ -80,3 +80,21 @@ def test_only_axes_of_one_element_move_by_a_reshape() -> None:
     ordered = tf.function(lambda: logical(value), autograph=False)
     assert "Transpose" not in [operation.type for operation in ordered.get_concrete_function().graph.get_operations()]
     assert np.array_equal(ordered(), vector)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 3, 1), (3, 0, 1, 2), (2, 3, 0, 1), (0, 3, 1, 2)])
+@pytest.mark.parametrize("first", [1, 2, 3])
+def test_axes_are_joined_in_every_order(order: tuple[int, ...], first: int) -> None:
+    array = np.arange(144).reshape(2, 6, 4, 3)
+    assert np.array_equal(logical(joined(laid(array, order), first)), array.reshape(*array.shape[:first], -1))
+
+
+def test_a_picture_of_any_size_becomes_a_line_without_moving() -> None:
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
+    def line(picture: tf.Tensor) -> tf.Tensor:
+        value = joined(Laid(picture, (0, 2, 3, 1)), 2)
+        assert (value.order, value.tensor.shape.as_list()) == ((0, 2, 1), [None, None, 3])
+        return value.tensor
+
+    assert line(tf.zeros([0, 4, 5, 3])).shape == (0, 20, 3)
+    assert "Transpose" not in {operation.type for operation in line.get_concrete_function().graph.get_operations()}
