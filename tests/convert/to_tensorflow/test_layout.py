@@ -90,11 +90,11 @@ def test_axes_are_joined_in_every_order(order: tuple[int, ...], first: int) -> N
 
 
 def test_a_picture_of_any_size_becomes_a_line_without_moving() -> None:
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
-    def line(picture: tf.Tensor) -> tf.Tensor:
+    def as_line(picture: tf.Tensor) -> tf.Tensor:
         value = joined(Laid(picture, (0, 2, 3, 1)), 2)
         assert (value.order, value.tensor.shape.as_list()) == ((0, 2, 1), [None, None, 3])
         return value.tensor
 
+    line = tf.function(as_line, input_signature=[tf.TensorSpec([None, None, None, 3], tf.float32)])
     assert line(tf.zeros([0, 4, 5, 3])).shape == (0, 20, 3)
     assert "Transpose" not in {operation.type for operation in line.get_concrete_function().graph.get_operations()}
