@@ -13,10 +13,11 @@ from zoo.pipeline.workers import workers
 
 # A command with a worker that has a child; the child says so, and would go on for ten minutes.
 COMMAND = """
-import subprocess, sys, time
+import signal, subprocess, sys, time
 from zoo.pipeline.workers import workers
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what it starts in the background
     child = "import time; print('at work', flush=True); time.sleep(600)"
     with workers(2) as pool:
         pool.submit(subprocess.call, [sys.executable, "-c", child]).result()
@@ -30,8 +31,10 @@ def test_workers_and_their_children_end_with_the_command(ended_by: signal.Signal
         assert parent.stdout
         assert parent.stdout.readline() == "at work\n"
         parent.send_signal(ended_by)
-        # All of them hold this stdout: it ends when the last of them is gone.
-        assert parent.communicate(timeout=60)[0] == ""
+        try:  # all of them hold this stdout: it ends when the last of them is gone
+            assert parent.communicate(timeout=60)[0] == ""
+        finally:
+            parent.kill()
     assert parent.returncode == -ended_by
 
 
