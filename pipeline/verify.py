@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.base.artifact import MANIFEST, Artifact, FileRecord, read_artifact
-from zoo.base.errors import MissingBackend, UsageError
+from zoo.base.errors import ConversionError, MissingBackend, UsageError, ZooError
 from zoo.catalog import Store
 from zoo.convert.from_tensorflow.source import find_source
 from zoo.pipeline.beside import beside_each_other
@@ -68,16 +68,17 @@ def verify(
 ) -> list[Report]:
     """Convert `source` where that is missing, and verify each format on each device against the source.
 
-    `alone` is entered while speeds are measured: it may wait until nothing else runs on this machine. A format or a
-    device that needs what is not on this machine has a failed report, and the others go on. Else raises what converting
-    raises, and what `zoo.verify.verify_artifact` raises. A source that is itself an ONNX file is the reference of what
-    is written from it.
+    `alone` is entered while speeds are measured: it may wait until nothing else runs on this machine. A format that
+    cannot be written, and one or a device that needs what is not on this machine, has a failed report, and the others
+    go on. Else raises what converting to ONNX raises, and what `zoo.verify.verify_artifact` raises. A source that is
+    itself an ONNX file is the reference of what is written from it.
     """
     if not formats:
         raise UsageError("no format is named")
-    options, told = options or Options(), options_to_run(conversion, formats)
-    hub = convert_to_run(source, (HUB,), options=told, store=store)[0] if needs_hub(source, formats, told) else None
-    made = [_made(source, format, told, store) for format in formats]
+    options = options or Options()
+    by_hub = needs_hub(source, formats, conversion)
+    hub = convert_to_run(source, (HUB,), options=conversion, store=store)[0] if by_hub else None
+    made = [_made(source, format, formats, conversion, store) for format in formats]
     artifacts = [one for one in made if isinstance(one, Artifact)]
     reports: Iterator[Report] = iter(())
     if artifacts:
@@ -92,12 +93,20 @@ def verify(
     ]
 
 
-def _made(source: Source, format: str, conversion: Conversion, store: Store | None) -> Artifact | MissingBackend:
-    """The artifact, or what its writer needs and this machine does not have."""
+def _made(
+    source: Source, format: str, formats: Sequence[str], conversion: Conversion | None, store: Store | None
+) -> Artifact | ZooError:
+    """The artifact, or why there is none: its writer refuses the network, or needs what this machine does not have.
+    What writes several of the `formats` writes them together, where it can."""
+    together, alone = (options_to_run(conversion, asked) for asked in (formats, (format,)))
     try:
-        return convert_to_run(source, (format,), options=conversion, store=store)[0]
+        return convert_to_run(source, (format,), options=together, store=store)[0]
     except MissingBackend as error:
         return error
+    except ConversionError as error:
+        if format == HUB:
+            raise
+        return error if together == alone else _made(source, format, (format,), conversion, store)
 
 
 def verify_files(

@@ -27,7 +27,7 @@ Pixels = NDArray[np.uint8]
 
 
 def with_fixed_batch(graph: Graph) -> Graph:
-    """The graph with a first axis of dynamic size fixed to 1. Raises UsageError where another size is dynamic."""
+    """The graph with a first axis of dynamic size fixed to 1. Raises ConversionError where another size is dynamic."""
     return dataclasses.replace(graph, inputs=tuple(_fixed(value) for value in graph.inputs))
 
 
@@ -35,7 +35,7 @@ def _fixed(value: Value) -> Value:
     shape = value.shape or ()
     sizes = tuple(1 if axis == 0 and not isinstance(size, int) else size for axis, size in enumerate(shape))
     if not all(isinstance(size, int) for size in sizes):
-        raise UsageError(
+        raise ConversionError(
             f"a .tflite has fixed sizes, but input {value.name!r} is {list(shape)}",
             hint="fix its height and width: zoo convert … --height 320 --width 320",
         )

@@ -79,6 +79,15 @@ def test_verifying_again_converts_nothing_and_replaces_the_verdict(source: Sourc
     assert verdict["verdict"] == "fail"
 
 
+def test_a_format_that_cannot_be_written_is_told_beside_the_others(source: Source, store: Store) -> None:
+    sizes = Conversion(darknet=DarknetOptions(dynamic_size=True))
+    refused, *others = verify(source, ("tflite", "tf", "onnx"), conversion=sizes, options=OPTIONS, store=store)
+    assert [(report.format, report.judgement.verdict) for report in others] == [("tf", PASS), ("onnx", PASS)]
+    assert (refused.format, refused.judgement.verdict) == ("tflite", FAIL)
+    assert refused.exit_code == ConversionError.exit_code
+    assert "fixed sizes" in refused.judgement.reason
+
+
 @pytest.mark.slow
 def test_every_format_of_one_source(source: Source, store: Store) -> None:
     reports = verify(source, ("onnx", "torch", "tflite"), options=OPTIONS, store=store)

@@ -186,7 +186,7 @@ def test_bad_input_leaves_nothing_behind(tmp_path: Path, exists: bool) -> None:
     for path, error, options in (
         (broken, ConversionError, TensorFlowOptions()),
         (tmp_path / "strange.onnx", ConversionError, TensorFlowOptions()),
-        (tmp_path / "dynamic.onnx", UsageError, TensorFlowOptions(tflite=True)),
+        (tmp_path / "dynamic.onnx", ConversionError, TensorFlowOptions(tflite=True)),
     ):
         with pytest.raises(error):
             onnx_to_tensorflow(path, out, options)
