@@ -148,6 +148,8 @@ def _watching(torch: Any, found: dict[str, Array]) -> Any:
     from torch.utils._python_dispatch import TorchDispatchMode
 
     class Watch(TorchDispatchMode):
+        supports_higher_order_operators = True  # a loop is seen as one operator
+
         def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             result = function(*args, **(kwargs or {}))
             for one in result if isinstance(result, tuple | list) else (result,):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import zipfile
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.parser
 import pytest
 import torch
 
@@ -83,6 +86,27 @@ def test_pytorch_takes_one_thread_beside_other_work_but_not_while_it_is_timed(to
         assert torch.get_num_threads() == 2
         runner.run(feeds)
         assert torch.get_num_threads() == 1
+
+
+SUPPRESSION = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[1, 6, 4] boxes, float[1, 1, 6] scores) => (int64[n, 3] kept) {
+  most = Constant <value = int64[1] {3}> ()
+  overlap = Constant <value = float[1] {0.5}> ()
+  twice = Add (scores, scores)
+  kept = NonMaxSuppression (boxes, twice, most, overlap)
+}"""
+
+
+def test_the_tensors_of_a_program_with_a_loop_are_seen_around_it(tmp_path: Path) -> None:
+    (tmp_path / "nms.onnx").write_bytes(onnx.parser.parse_model(SUPPRESSION).SerializeToString())
+    artifact = onnx_to_torch(tmp_path / "nms.onnx", tmp_path / "torch")
+    with zipfile.ZipFile(artifact.model) as program:
+        graph = next(program.read(name) for name in program.namelist() if name.endswith("model.json"))
+    assert b"while_loop" in graph
+    scores = np.linspace(0, 0.4, 6, dtype=np.float32).reshape(1, 1, 6)
+    with closing(load_runner(artifact.model, "torch", SETTINGS)) as runner:
+        found = runner.tensors({"boxes": np.ones((1, 6, 4), np.float32), "scores": scores})
+    assert any(np.array_equal(value, 2 * scores) for value in found.values())
 
 
 def test_pytorch_needs_the_manifest_for_names(torch_artifact: Artifact, tmp_path: Path) -> None:
