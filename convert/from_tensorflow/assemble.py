@@ -149,7 +149,7 @@ def _replace(builder: GraphBuilder, cut: Cut, pixels: Mapping[str, Pixels]) -> s
     sizes = [None if isinstance(value, str) else value for value in cut.inputs]
     size = None if sizes[-1] is None else (int(sizes[-1][0]), int(sizes[-1][1]))
     rule = ResizeRule(bool(cut.attributes.get("align_corners")), bool(cut.attributes.get("half_pixel_centers")))
-    if cut.op == "ResizeBilinear" and (cut.attributes["channels"] or 0) > COLOURS:
+    if cut.op == "ResizeBilinear" and (cut.channels or 0) > COLOURS:
         return tf_resize_features(builder, names[0], size or names[1], rule)
     if cut.op == "ResizeBilinear":
         return tf_resize(builder, pixels.get(names[0]) or Pixels(names[0]), size or names[1], rule)

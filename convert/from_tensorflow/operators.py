@@ -28,13 +28,14 @@ BIG = 1 << 24  # elements of a constant that is computed beforehand
 
 @dataclass(frozen=True)
 class Cut:
-    """An operator that ONNX gets by other means: inputs are references or, where known, values. Its attributes, and
-    `channels`: the size of the result's last axis, None where it is not known."""
+    """An operator that ONNX gets by other means: inputs are references or, where known, values. `channels` is the size
+    of the result's last axis, None where it is not known."""
 
     op: str
     name: str
     inputs: tuple[str | np.ndarray, ...]
     attributes: Mapping[str, Any]
+    channels: int | None
 
 
 @dataclass(frozen=True)
@@ -198,13 +199,12 @@ def _cut(graph: tf.Graph, nodes: dict[str, Any], name: str) -> Cut:
         for key in ("align_corners", "half_pixel_centers", "method", "extrapolation_value")
         if key in nodes[name].attr
     }
-    attributes["channels"] = result.shape[-1] if result.shape.rank else None
     placeholder = tf.compat.v1.NodeDef(name=name, op="Placeholder")
     placeholder.attr["dtype"].type = result.dtype.as_datatype_enum
     placeholder.attr["shape"].shape.CopyFrom(result.shape.as_proto())
     op = nodes[name].op
     nodes[name] = placeholder
-    return Cut(op, name, tuple(inputs), attributes)
+    return Cut(op, name, tuple(inputs), attributes, result.shape[-1] if result.shape.rank else None)
 
 
 def _onnx(definition: Any, inputs: list[str], outputs: list[str]) -> onnx.ModelProto:

@@ -61,15 +61,17 @@ def reshape(call: Call, data: Input, target: Input = None) -> Laid:
     keep_zero = call.attribute("allowzero", 0)
     copied = [axis for axis, size in enumerate(wanted) if isinstance(size, int) and size == 0 and not keep_zero]
     old = x.sizes()
-    if (
-        copied == list(range(len(wanted) - 1))
-        and isinstance(wanted[-1], int)
-        and wanted[-1] == -1
-        and len(wanted) <= x.rank
-    ):
+    if _joins_the_rest(wanted, copied, x.rank):
         return joined(x, len(copied))
     sizes = [old[axis] if axis in copied else size for axis, size in enumerate(wanted)]
     return _reshape(x, sizes, copied)
+
+
+def _joins_the_rest(wanted: list[Size], copied: list[int], rank: int) -> bool:
+    """Whether all sizes but the last are the value's own, and the last one, -1, is whatever the other axes hold."""
+    if not 0 < len(wanted) <= rank or not isinstance(wanted[-1], int):
+        return False
+    return copied == list(range(len(wanted) - 1)) and wanted[-1] == -1
 
 
 def _reshape(x: Laid, sizes: list[Size], copied: list[int]) -> Laid:

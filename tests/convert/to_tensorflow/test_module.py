@@ -311,3 +311,14 @@ def test_hostile_names_are_only_names(name: str) -> None:
     close(module(x)[0], run_onnxruntime(made, x)[0])
     (weight,) = module.weights
     assert weight.replace("_", "").replace("/", "").replace(".", "").replace("-", "").isalnum()
+
+
+@pytest.mark.parametrize(
+    ("given", "target", "shape"),
+    [((1,), (), ()), ((2, 3), (-1,), (6,)), ((2, 3, 4), (0, -1), (2, 12)), ((2, 3), (0, 0, -1), (2, 3, 1))],
+)
+def test_reshape_to_what_the_axes_hold(given: tuple[int, ...], target: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    node = helper.make_node("Reshape", ["x", "target"], ["y"])
+    proto = model([node], {"x": given}, ["y"], {"target": np.array(target, np.int64)})
+    array = np.arange(np.prod(given), dtype=np.float32).reshape(given)
+    assert np.array_equal(module_from_onnx(proto)(array)[0].numpy(), array.reshape(shape))
