@@ -24,6 +24,8 @@ Fit = Literal["stretch", "letterbox"]
 BYTE = np.float32(255)
 GREY = np.float32(0.5)  # what Darknet fills the letterbox with
 MAX_PIXELS = 100_000_000  # 300 MB decoded; a larger picture is refused before it is decoded
+# Told by the file's content, whatever its name. Of the other kinds Pillow hands some to programs (PostScript).
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "TGA")
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def load_pixels(file: Path | BinaryIO, name: str = "") -> Pixels:
     """
     name = name or (file.name if isinstance(file, Path) else "the picture")
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(file) as picture:
+        with warnings.catch_warnings(action="ignore"), Image.open(file, formats=FORMATS) as picture:
             if picture.width * picture.height > MAX_PIXELS:
                 raise UsageError(
                     f"{name}: expected a picture of at most {MAX_PIXELS} pixels, "

@@ -106,6 +106,10 @@ def test_load_drops_transparency(tmp_path: Path) -> None:
     assert load_picture(path).ravel() * 255 == pytest.approx([10, 20, 30])
 
 
+# A picture to Pillow, which would have Ghostscript run it.
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n(owned) (w) file closefile\nshowpage\n"
+
+
 def png_of(width: int, height: int) -> bytes:
     """A PNG that claims a size and has no pixels."""
 
@@ -122,6 +126,7 @@ def png_of(width: int, height: int) -> bytes:
     [
         (b"", "expected a picture"),
         (b"<!DOCTYPE html>", "expected a picture"),
+        (POSTSCRIPT, "expected a picture"),
         (png_of(20_000, 20_000), "pixels"),
         (png_of(10_001, 10_000), "at most 100000000 pixels, found 10001 × 10000"),
         (png_of(64, 64), "cannot read the picture"),
