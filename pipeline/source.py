@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,7 +63,7 @@ def darknet_source(cfg: Path, weights: Path, names: Path | None = None, *, name:
             raise UsageError(f"the {role} file {path} is not there")
     records = _records(files)
     labels = read_labels(names) if names else ()
-    return Source(name or cfg.stem, "darknet", files, labels, "auto", _content_key(records), records)
+    return Source(name or _plain(cfg.stem), "darknet", files, labels, "auto", _content_key(records), records)
 
 
 def onnx_source(path: Path, *, name: str = "") -> Source:
@@ -76,7 +77,7 @@ def onnx_source(path: Path, *, name: str = "") -> Source:
         artifact = read_artifact(path.parent)
         if records[0] in artifact.files:
             labels, name = artifact.labels, name or artifact.name
-    return Source(name or path.stem, "onnx", files, labels, "auto", _content_key(records), records)
+    return Source(_plain(name or path.stem), "onnx", files, labels, "auto", _content_key(records), records)
 
 
 def tensorflow_source(path: Path, *, name: str = "") -> Source:
@@ -85,9 +86,8 @@ def tensorflow_source(path: Path, *, name: str = "") -> Source:
         raise UsageError(f"the model {path} is not there")
     records = tensorflow_records(path)
     folder = path.parent if path.name in ("frozen_inference_graph.pb", "saved_model") else path
-    return Source(
-        name or folder.resolve().stem, "tensorflow", {"model": path}, key=_content_key(records), records=records
-    )
+    name = name or _plain(folder.resolve().stem)
+    return Source(name, "tensorflow", {"model": path}, key=_content_key(records), records=records)
 
 
 def tensorflow_records(path: Path) -> tuple[FileRecord, ...]:
@@ -105,6 +105,11 @@ def read_labels(path: Path) -> tuple[str, ...]:
         raise UsageError(
             f"{path} is no list of labels: {error}", hint="expected a text file, one label a line"
         ) from error
+
+
+def _plain(name: str) -> str:
+    """What a file is called, in the characters that a model's name may have; it becomes a folder's in the store."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "-", name).lstrip("._+-")[:100] or "model"
 
 
 def _dialect(card: Card) -> Literal["auto", "alexey", "pj"]:

@@ -102,6 +102,15 @@ def test_names_that_come_later_are_seen(network: tuple[Path, Path], tmp_path: Pa
     assert after.folder == before.folder
 
 
+@pytest.mark.parametrize("stem", ["my net (2)", "網路", "..", "_yolo"])
+def test_any_file_name_will_do(stem: str, network: tuple[Path, Path], tmp_path: Path) -> None:
+    """Names that cannot be a folder's everywhere are written in plain characters; the content tells models apart."""
+    store, cfg = Store(tmp_path / "store"), tmp_path / f"{stem}.cfg"
+    network[0].rename(cfg)
+    (artifact,) = convert(darknet_source(cfg, network[1]), store=store)
+    assert artifact.folder.parent.parent == store.root / "artifacts"
+
+
 def test_an_onnx_file_of_anyone_is_a_source(network: tuple[Path, Path], tmp_path: Path) -> None:
     (hub,) = convert(darknet_source(*network), out=tmp_path / "hub")
     (artifact,) = convert(onnx_source(hub.model), ["torch"], out=tmp_path / "torch")
