@@ -201,14 +201,25 @@ def _batch(spec: tf.TensorSpec) -> int | None:
 
 
 def _one_by_one(network: Network) -> Run:
-    """Run the network on each picture and put the results together again."""
-    results = {key: tf.TensorSpec(spec.shape[1:], spec.dtype) for key, spec in network.outputs.items()}
+    """Run the network on each picture and put the results one after another: most have one row for a picture, an inner
+    result of a detector of two stages has one for each of its proposals."""
 
     def one(pictures: Mapping[str, tf.Tensor]) -> Mapping[str, tf.Tensor]:
-        found = network.run(**{key: picture[None] for key, picture in pictures.items()})
-        return {key: value[0] for key, value in found.items()}
+        return network.run(**{key: picture[None] for key, picture in pictures.items()})
 
-    return lambda **values: tf.map_fn(one, values, fn_output_signature=results)
+    def each(**values: tf.Tensor) -> Mapping[str, tf.Tensor]:
+        found = tf.map_fn(one, values, fn_output_signature=dict(network.outputs))
+        return {key: _joined(value, network.outputs[key]) for key, value in found.items()}
+
+    return each
+
+
+def _joined(results: tf.Tensor, spec: tf.TensorSpec) -> tf.Tensor:
+    """[N, K, …], what each of N pictures gave, as [N · K, …]."""
+    sizes = tf.shape(results)
+    joined = tf.reshape(results, tf.concat([sizes[:1] * sizes[1:2], sizes[2:]], 0))
+    joined.set_shape(tf.TensorShape([None]).concatenate(spec.shape[1:]))
+    return joined
 
 
 def _described(spec: tf.TensorSpec, name: str, meaning: str, *, is_picture: bool = False) -> TensorSpec:

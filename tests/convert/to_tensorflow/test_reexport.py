@@ -83,6 +83,26 @@ def test_a_model_for_one_picture_answers_for_each_of_a_batch(for_one_picture: Pa
     assert len(loaded.signatures["serving_default"].variables) == 1
 
 
+def test_what_a_picture_has_several_rows_of_stands_one_after_another(tmp_path: Path) -> None:
+    """As the inner results of a detector of two stages, which have a row for each proposal."""
+
+    def run(input_tensor: tf.Tensor) -> dict[str, tf.Tensor]:
+        numbers = tf.ensure_shape(tf.cast(input_tensor[0, :2, 0], tf.float32), [2, 3])
+        return {"detection_boxes": numbers[None], "class_predictions_with_background": numbers}
+
+    spec = tf.TensorSpec([1, None, None, 3], tf.uint8, "input_tensor")
+    with quietly():
+        tf.saved_model.save(tf.Module(), str(tmp_path / "saved_model"), tf.function(run, input_signature=[spec]))
+    artifact = tensorflow_to_tensorflow(tmp_path / "saved_model", tmp_path / "out")
+    assert {spec.name: spec.shape for spec in artifact.outputs} == {
+        "class_predictions_with_background": ("batch", 3), "detection_boxes": ("batch", 2, 3)
+    }  # fmt: skip
+    given = pictures(3)
+    found = tf.saved_model.load(str(artifact.model.parent)).signatures["serving_default"](tf.constant(given))
+    assert (found["class_predictions_with_background"].numpy() == given[:, :2, 0].reshape(6, 3)).all()
+    assert (found["detection_boxes"].numpy() == given[:, :2, 0]).all()
+
+
 def test_batch_and_size_are_fixed_as_asked(for_one_picture: Path, tmp_path: Path) -> None:
     options = ReexportOptions(batch=2, height=6, width=8)
     artifact = tensorflow_to_tensorflow(for_one_picture, tmp_path / "out", options)
