@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.base.errors import UsageError
+from zoo.cli.options import verbose_option
 from zoo.cli.saving import Ending, ending_options
 from zoo.cli.sources import Chosen, source_options
 
@@ -39,6 +40,7 @@ PATH = click.Path(path_type=Path)
 @click.option("--reference", type=PATH, help="The model file that is right, in any format.")
 @click.option("--all", "everything", is_flag=True, help="Every model of the catalog that is here already.")
 @click.option("-j", "--jobs", type=click.IntRange(1, 64), default=1, show_default=True, help="Models at a time.")
+@verbose_option
 @ending_options
 def command(
     chosen: Chosen,

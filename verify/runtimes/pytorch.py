@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,7 @@ from zoo.verify.runtimes.protocol import (
     refuse_precision,
 )
 from zoo.verify.runtimes.pt2 import refuse_code
+from zoo.verify.runtimes.quiet import captured_stderr
 
 HALF = 2  # bytes
 # What PyTorch on x86 leaves to MKL's vector library (ATen/cpu/vml.h).
@@ -45,8 +48,9 @@ class TorchRunner:
         self._device = _device(torch, settings)
         torch.set_num_threads(settings.threads)
         _settle(torch)
-        self.inputs, self.outputs = _names(path)
-        self._module = _module(torch, path, self._device)
+        declared_inputs, self.outputs = _names(path)
+        self._module, sizes = _module(torch, path, self._device)
+        self.inputs = tuple(_sized(spec, sizes.get(place, ())) for place, spec in enumerate(declared_inputs))
         self.device = str(self._device)
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
@@ -169,20 +173,40 @@ def _names(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     return inputs, outputs
 
 
-def _module(torch: Any, path: Path, device: Any) -> Any:
+def _sized(spec: TensorSpec, sizes: Sequence[int | None]) -> TensorSpec:
+    """The input with the sizes that the exported program has fixed: the manifest tells what the network takes, which
+    may be more."""
+    if len(sizes) != len(spec.shape):
+        return spec
+    return replace(spec, shape=tuple(told if own is None else own for own, told in zip(sizes, spec.shape, strict=True)))
+
+
+def _module(torch: Any, path: Path, device: Any) -> tuple[Any, dict[int, tuple[int | None, ...]]]:
+    """The module, and of an exported program the sizes of each input by its place, None for one that is open."""
     if path.suffix != ".py":
         refuse_code(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), captured_stderr():
             warnings.simplefilter("ignore")  # deprecations inside PyTorch
             if path.suffix == ".py":
-                return _written(path).to(device)
+                return _written(path).to(device), {}
             program = torch.export.load(path)
             if device.type != "cpu":
                 program = torch.export.passes.move_to_device_pass(program, str(device))
-            return program.module()
+            return program.module(), _sizes(program)
     except Exception as error:  # torch.export.load raises what its readers raise
         raise VerificationError(f"{path.name}: PyTorch {torch.__version__} refuses the model: {error}") from error
+
+
+def _sizes(program: Any) -> dict[int, tuple[int | None, ...]]:
+    """Of each tensor that the program takes, by its place."""
+    taken = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
+    values = (taken[name] for name in program.graph_signature.user_inputs)
+    return {
+        place: tuple(size if isinstance(size, int) else None for size in value.shape)
+        for place, value in enumerate(values)
+        if hasattr(value, "shape")
+    }
 
 
 def _written(path: Path) -> Any:

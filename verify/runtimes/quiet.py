@@ -1,4 +1,7 @@
-"""Keeps what a library's native code writes to stderr away from the user, and returns it for error messages."""
+"""Keeps what a library writes to stderr away from the user, and returns it for error messages.
+
+With `ZOO_VERBOSE` set (the command's -v) the user sees it as well, afterwards.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import IO
+
+MOST = 1 << 16  # bytes that are kept of it
 
 
 @contextmanager
@@ -19,7 +25,14 @@ def captured_stderr() -> Iterator[Callable[[], str]]:
         os.dup2(file.fileno(), 2)
         try:
             with redirect_stdout(file), redirect_stderr(file):
-                yield lambda: os.pread(file.fileno(), 1 << 16, 0).decode(errors="replace").strip()
+                yield lambda: _written(file).strip()
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+            if os.environ.get("ZOO_VERBOSE"):
+                sys.stderr.write(_written(file))
+
+
+def _written(file: IO[str]) -> str:
+    file.flush()
+    return os.pread(file.fileno(), MOST, 0).decode(errors="replace")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import zipfile
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from tests.verify import tiny
-from zoo.base.artifact import Artifact
+from zoo.base.artifact import Artifact, FileRecord, TensorSpec
 from zoo.base.errors import MissingBackend, UsageError, VerificationError
 from zoo.convert.to_tensorflow.artifact import TensorFlowOptions, onnx_to_tensorflow
 from zoo.convert.to_torch import TorchOptions, onnx_to_torch
@@ -107,6 +108,48 @@ def test_the_tensors_of_a_program_with_a_loop_are_seen_around_it(tmp_path: Path)
     with closing(load_runner(artifact.model, "torch", SETTINGS)) as runner:
         found = runner.tensors({"boxes": np.ones((1, 6, 4), np.float32), "scores": scores})
     assert any(np.array_equal(value, 2 * scores) for value in found.values())
+
+
+class Doubled(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
+
+
+def exported(folder: Path, **dynamic: object) -> Artifact:
+    """A program of one input, of which the manifest says that it takes any batch, height and width."""
+    program = torch.export.export(Doubled(), (torch.zeros(2, 6, 8, 3),), **dynamic)  # type: ignore[arg-type]
+    program.example_inputs = None
+    torch.export.save(program, folder / "model.pt2")
+    specs = (TensorSpec("x", "float32", ("batch", "height", "width", 3)),)
+    files = (FileRecord.of(folder / "model.pt2", "model"),)
+    artifact = Artifact(folder, "doubled", "torch", "onnx", files, files, specs, specs)
+    artifact.write()
+    return artifact
+
+
+def test_an_exported_program_tells_the_sizes_that_it_has_fixed(tmp_path: Path) -> None:
+    with closing(load_runner(exported(tmp_path).model, "torch", SETTINGS)) as runner:
+        assert runner.inputs[0].shape == (2, 6, 8, 3)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    with closing(load_runner(exported(tmp_path, dynamic_shapes=({0: batch},)).model, "torch", SETTINGS)) as runner:
+        assert runner.inputs[0].shape == ("batch", 6, 8, 3)
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_a_reader_says_is_shown_only_if_asked(
+    verbose: bool, torch_artifact: Artifact, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """PyTorch warns of every loop of a program that it reads."""
+    read = torch.export.load
+
+    def talking(path: Path) -> object:
+        os.write(2, b"W1122 serialize.py] Symbol u0 did not appear in the graph\n")
+        return read(path)
+
+    monkeypatch.setattr(torch.export, "load", talking)
+    monkeypatch.setenv("ZOO_VERBOSE", "1" if verbose else "")
+    with closing(load_runner(torch_artifact.model, "torch", SETTINGS)):
+        assert ("Symbol u0" in capfd.readouterr().err) is verbose
 
 
 def test_pytorch_needs_the_manifest_for_names(torch_artifact: Artifact, tmp_path: Path) -> None:
