@@ -31,14 +31,14 @@ from zoo.verify.runtimes.quiet import captured_stderr
 class OpenCVRunner:
     """A net. Names, types and shapes of inputs and outputs are the ONNX file's: OpenCV keeps names only."""
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, path: Path, settings: Settings, engine: str) -> None:
         self._cv2 = cv2 = require("cv2", "running a model in OpenCV")
         self.device = f"cuda:{settings.index}" if settings.on_gpu else "cpu"
         self.runtime = f"opencv {cv2.__version__}"
-        self._path, self._settings = path, settings
+        self._path, self._settings, self._engine = path, settings, engine
         cv2.setNumThreads(settings.threads)
         self.inputs, self.outputs = _specs(path)
-        self._net = _net(cv2, path, settings)
+        self._net = _net(cv2, path, settings, engine)
         self._names = _own_names(self._net, self.outputs)
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
@@ -59,7 +59,7 @@ class OpenCVRunner:
             exposed = Path(folder) / "exposed.onnx"
             nodes = expose(self._path, exposed)
             try:
-                runner = OpenCVRunner(exposed, self._settings)
+                runner = OpenCVRunner(exposed, self._settings, self._engine)
                 found = runner.run(feeds)
             except VerificationError:
                 return {}
@@ -77,7 +77,7 @@ def load(path: Path, settings: Settings) -> OpenCVRunner:
     if settings.on_gpu:
         _need_cuda(require("cv2", "running a model in OpenCV"), settings)
     refuse_precision("OpenCV", settings, ("fp32", "fp16") if settings.on_gpu else ("fp32",))
-    return OpenCVRunner(path, settings)
+    return OpenCVRunner(path, settings, _engine(path))
 
 
 def _need_cuda(cv2: Any, settings: Settings) -> None:
@@ -94,9 +94,9 @@ def _need_cuda(cv2: Any, settings: Settings) -> None:
         )
 
 
-def _net(cv2: Any, path: Path, settings: Settings) -> Any:
+def _net(cv2: Any, path: Path, settings: Settings, engine: str) -> Any:
     """The net, ready to run. Of OpenCV 5's two engines the new one runs on CPUs only."""
-    wanted = settings.on_gpu or _engine(path) == "classic"
+    wanted = settings.on_gpu or engine == "classic"
     classic = [cv2.dnn.ENGINE_CLASSIC] if wanted and hasattr(cv2.dnn, "ENGINE_CLASSIC") else []
     try:
         with captured_stderr():

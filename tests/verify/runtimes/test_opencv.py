@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.verify import tiny
 from zoo.base.errors import MissingBackend, UsageError, VerificationError
+from zoo.verify.inputs import make_samples
 from zoo.verify.runtimes import opencv
 from zoo.verify.runtimes.protocol import Settings
 
@@ -54,7 +57,7 @@ def test_a_gpu_that_the_build_cannot_see_is_missing(monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize(("precision", "target"), [("fp32", 6), ("fp16", 7)])
 def test_cuda_runs_on_the_classic_engine(precision: str, target: int) -> None:
     net = Net()
-    opencv._net(build([6, 7], 2, net, ENGINE_CLASSIC=1), MODEL, Settings("cuda:1", precision))
+    opencv._net(build([6, 7], 2, net, ENGINE_CLASSIC=1), MODEL, Settings("cuda:1", precision), "")
     assert net.told == [MODEL, 1, ("on", 1), 5, target]
 
 
@@ -62,7 +65,7 @@ def test_cuda_runs_on_the_classic_engine(precision: str, target: int) -> None:
 def test_the_engine_is_the_one_that_the_description_names(engine: str, told: list[int], tmp_path: Path) -> None:
     net, model = Net(), tmp_path / "model.onnx"
     (tmp_path / "detector.json").write_text(json.dumps({"engine": engine}))
-    opencv._net(build([], 0, net, ENGINE_CLASSIC=1), model, Settings())
+    opencv._net(build([], 0, net, ENGINE_CLASSIC=1), model, Settings(), opencv._engine(model))
     assert net.told == [model, *told]
 
 
@@ -70,9 +73,25 @@ def test_the_engine_is_the_one_that_the_description_names(engine: str, told: lis
 def test_a_broken_description_is_an_error(content: str, tmp_path: Path) -> None:
     (tmp_path / "detector.json").write_text(content)
     with pytest.raises(VerificationError, match=r"detector.json is no description"):
-        opencv._net(build([], 0, Net()), tmp_path / "model.onnx", Settings())
+        opencv._engine(tmp_path / "model.onnx")
 
 
 def test_half_precision_needs_a_gpu() -> None:
     with pytest.raises(UsageError, match="fp16"):
         opencv.load(MODEL, Settings(precision="fp16"))
+
+
+def test_inner_tensors_come_from_the_same_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    artifact = tiny.write(tiny.detector(), tmp_path)
+    artifact.model.with_name("detector.json").write_text('{"engine": "classic"}')
+    engines: list[str] = []
+    real = opencv._net
+
+    def opened(cv2: Any, path: Path, settings: Settings, engine: str) -> Any:
+        engines.append(engine)
+        return real(cv2, path, settings, engine)
+
+    monkeypatch.setattr(opencv, "_net", opened)
+    with closing(opencv.load(artifact.model, Settings())) as runner:
+        assert runner.tensors(make_samples(tiny.INPUTS, 0)[0].feeds)
+    assert engines == ["classic", "classic"]
