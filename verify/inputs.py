@@ -53,11 +53,17 @@ def stack(samples: Sequence[Sample]) -> dict[str, Array]:
 
 def as_inputs(feeds: Mapping[str, Array], specs: Sequence[TensorSpec]) -> dict[str, Array]:
     """Feeds as a candidate takes them: a picture input that the reference has as [N, C, H, W] and the candidate as
-    [N, H, W, C], or the other way round, is transposed. The only input needs no name."""
+    [N, H, W, C], or the other way round, is transposed; bytes that it takes as floats stay the same numbers. The only
+    input needs no name."""
     if len(feeds) == len(specs) == 1:
         feeds = {specs[0].name: next(iter(feeds.values()))}
     wanted = {spec.name: spec for spec in specs}
-    return {name: _laid(array, wanted[name]) if name in wanted else array for name, array in feeds.items()}
+    return {name: _typed_as(_laid(array, wanted[name]), wanted[name]) if name in wanted else array
+            for name, array in feeds.items()}  # fmt: skip
+
+
+def _typed_as(array: Array, spec: TensorSpec) -> Array:
+    return array.astype(spec.dtype) if array.dtype == np.uint8 and spec.dtype.startswith("float") else array
 
 
 def _laid(array: Array, spec: TensorSpec) -> Array:
@@ -81,14 +87,19 @@ def batch_limit(specs: Sequence[TensorSpec]) -> int | None:
 
 
 def closed(specs: Sequence[TensorSpec], known: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
-    """Specs with every dimension but the first fixed: as `known` says for the input of that name, else the default."""
+    """Specs with every dimension but the first fixed: as `known` says for the input of that name, else the default. The
+    only input needs no name, and `known` may have a picture's channels in another place."""
     by_name = {spec.name: spec for spec in known}
-    return tuple(_closed(spec, by_name.get(spec.name, spec).shape) for spec in specs)
+    if len(specs) == len(known) == 1:
+        by_name = {specs[0].name: known[0]}
+    return tuple(_closed(spec, by_name.get(spec.name, spec)) for spec in specs)
 
 
-def _closed(spec: TensorSpec, known: tuple[int | str, ...]) -> TensorSpec:
+def _closed(spec: TensorSpec, other: TensorSpec) -> TensorSpec:
     shape = list(spec.shape)
-    default = _default_shape(spec)
+    default, known = _default_shape(spec), other.shape
+    if len(known) == len(shape) == 4 and is_channels_last(other) != is_channels_last(spec):
+        known = tuple(known[axis] for axis in ((0, 2, 3, 1) if is_channels_last(spec) else (0, 3, 1, 2)))
     for position in range(1, len(shape)):
         if not isinstance(shape[position], int):
             size = known[position] if position < len(known) else ""

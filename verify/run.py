@@ -22,9 +22,10 @@ from zoo.verify.environment import environment
 from zoo.verify.inputs import batch_limit, closed, make_samples
 from zoo.verify.noise import MARGIN
 from zoo.verify.parity import CandidateRun, Evidence, contract, floors, judge_output, plan, run_candidate
+from zoo.verify.partial import are_candidates, judge_candidates, owed
 from zoo.verify.pictures import load_pictures
 from zoo.verify.placement import left_to_cpu, operators_of
-from zoo.verify.proposals import judge_proposals, unsettled
+from zoo.verify.proposals import BOXES, SCORES, judge_proposals, unsettled
 from zoo.verify.result import BatchCost, DetectionResult, Device, OutputResult, Report, SpeedResult
 from zoo.verify.rows import are_rows, judge_rows, rows_among
 from zoo.verify.runtimes.protocol import Array, Runner, Settings, available_threads
@@ -64,6 +65,7 @@ class Options:
 
 
 DEFAULT_BATCHES = (1, 3)
+PROPOSALS = (BOXES, SCORES)
 
 
 def verify_artifact(
@@ -148,7 +150,8 @@ def _examine(
         device=replace(report.device, used=runner.device, runtime=runner.runtime),
         environment=environment(runner.device != "cpu"),
     )
-    problem = contract(runner, reference.outputs, artifact)
+    names = owed(artifact, reference.outputs)
+    problem = contract(runner, names, artifact)
     if problem:
         return Examined(artifact, _failed(report, problem))
     sizes = _sizes(runner, options.batches)
@@ -162,21 +165,30 @@ def _examine(
     observations = [reference.observe(sample, options.precision) for sample in samples]
     runs = run_candidate(runner, samples, plan(len(samples), sizes), observations[0].truth)
     evidence = Evidence(samples, observations, runs, floors(observations), options.allowed)
-    return _judge(artifact, reference, options, runner, evidence, report)
+    return _judge(artifact, reference, names, options, runner, evidence, report)
 
 
 def _judge(
-    artifact: Artifact, reference: Reference, options: Options, runner: Runner, evidence: Evidence, report: Report
+    artifact: Artifact,
+    reference: Reference,
+    names: Sequence[str],
+    options: Options,
+    runner: Runner,
+    evidence: Evidence,
+    report: Report,
 ) -> Examined:
-    def judge(evidence: Evidence) -> Judgement:
-        return overall(_parts(*_judged(reference, options, evidence)))
+    def judged(evidence: Evidence) -> tuple[tuple[OutputResult, ...], DetectionResult | None]:
+        return _judged(names, artifact, reference, options, evidence)
 
-    outputs, detections = _judged(reference, options, evidence)
+    def judge(evidence: Evidence) -> Judgement:
+        return overall(_parts(*judged(evidence)))
+
+    outputs, detections = judged(evidence)
     judgement = overall(_parts(outputs, detections))
     report = replace(report, outputs=outputs, detections=detections, judgement=judgement)
     unstable = ""
     if judgement.verdict == FAIL:
-        moving = {*_in_rows(outputs), *(unsettled(evidence) if _in_rows(outputs) else ())}
+        moving = {*_in_rows(outputs), *(_proposals(names, evidence) if _in_rows(outputs) else ())}
         in_place = [output.name for output in outputs if output.name not in moving]
         unstable = instability(runner, evidence, in_place, judge)
     if unstable:
@@ -202,19 +214,27 @@ def timed(candidate: Examined, options: Options) -> Report:
 
 
 def _judged(
-    reference: Reference, options: Options, evidence: Evidence
+    names: Sequence[str], artifact: Artifact, reference: Reference, options: Options, evidence: Evidence
 ) -> tuple[tuple[OutputResult, ...], DetectionResult | None]:
-    """Every output, and the detections where there are any."""
-    names = [name for name in reference.outputs if name != ROWS]
+    """Every output of these names, and the detections where there are any."""
+    names = [name for name in names if name != ROWS]
     matched: dict[str, OutputResult] = {}
-    detections, rows = None, are_rows(names)
+    detections, rows, candidates = None, are_rows(names), are_candidates(names, reference.outputs)
     if rows:
         matched, detections = judge_rows(evidence, rows_among(names))
-        proposals = [name for name in unsettled(evidence) if name in names]
+        proposals = _proposals(names, evidence)
         matched |= judge_proposals(evidence, proposals) if proposals else {}
+    elif candidates:
+        detections = judge_candidates(evidence, artifact.detector)
     elif has_detections(evidence):
         detections = judge_detections(evidence, _suppression(reference, options))
-    return tuple(matched.get(name) or judge_output(name, evidence, may_be_fixed=rows) for name in names), detections
+    fixed = rows or candidates
+    return tuple(matched.get(name) or judge_output(name, evidence, may_be_fixed=fixed) for name in names), detections
+
+
+def _proposals(names: Sequence[str], evidence: Evidence) -> list[str]:
+    """The outputs whose rows TensorFlow puts in another order from run to run, where the model gives its proposals."""
+    return [name for name in unsettled(evidence) if name in names] if set(PROPOSALS) <= set(names) else []
 
 
 def _parts(outputs: Sequence[OutputResult], detections: DetectionResult | None) -> list[tuple[str, Judgement]]:
@@ -311,6 +331,7 @@ def _blank(artifact: Artifact, reference: Reference, options: Options) -> Report
         seed=options.seed,
         batches=(),
         labels=("",) * int(artifact.detector.get("first_class", 0)) + artifact.labels,
+        notes=artifact.notes,
     )
 
 

@@ -17,16 +17,19 @@ from zoo.base.artifact import TensorSpec
 from zoo.base.errors import UsageError
 from zoo.vision.nms import Detections, detect
 from zoo.vision.preprocess import Fit, Pixels, Placement, preprocess
+from zoo.vision.suppression import BOXES, RULE, SCORES, centred, suppressed
 
 Array = NDArray[Any]
 Outputs = Mapping[str, Array]
 
 CHANNELS = (1, 3)
+WHITE = "white"  # key of a manifest's `detector`: what floats of a picture go up to, where that is not 1
 
 
 @dataclass(frozen=True)
 class PictureInput:
-    """The input of a model that takes pictures; `width` and `height` are None where it takes any size."""
+    """The input of a model that takes pictures; `width` and `height` are None where it takes any size. `takes_bytes` is
+    also true for floats from 0 to 255."""
 
     name: str
     dtype: str
@@ -34,6 +37,7 @@ class PictureInput:
     width: int | None
     height: int | None
     fit: Fit
+    takes_bytes: bool
 
     def fill(self, pixels: Pixels) -> tuple[Array, Placement]:
         """A picture, uint8 [H, W, 3] RGB, as the input [1, …], and where the picture lies in it."""
@@ -41,7 +45,7 @@ class PictureInput:
         if (
             self.width is None
             or self.height is None
-            or (width, height, self.dtype) == (self.width, self.height, "uint8")
+            or ((width, height) == (self.width, self.height) and self.takes_bytes)
         ):
             whole = Placement(width, height, width, height)
             return self._laid(pixels.transpose(2, 0, 1)[np.newaxis]), whole
@@ -51,8 +55,8 @@ class PictureInput:
     def _laid(self, planes: Array) -> Array:
         """[1, 3, H, W], bytes or 0..1, in the layout and type of the input."""
         laid = planes.transpose(0, 2, 3, 1) if self.channels_last else planes
-        if self.dtype == "uint8":
-            return np.ascontiguousarray(laid if laid.dtype == np.uint8 else np.rint(laid * 255).astype(np.uint8))
+        if self.takes_bytes:
+            return np.ascontiguousarray(laid if laid.dtype == np.uint8 else np.rint(laid * 255), self.dtype)
         values = laid / np.float32(255) if laid.dtype == np.uint8 else laid
         return np.ascontiguousarray(values, self.dtype)
 
@@ -72,6 +76,7 @@ def picture_input(inputs: Sequence[TensorSpec], detector: Mapping[str, Any]) -> 
         width if isinstance(width, int) and width > 0 else None,
         height if isinstance(height, int) and height > 0 else None,
         fit,
+        spec.dtype == "uint8" or detector.get(WHITE) == 255,
     )
 
 
@@ -105,7 +110,7 @@ class DetectionOutputs:
 
     @property
     def suppresses_itself(self) -> bool:
-        """Whether the model has applied a suppression of its own."""
+        """Whether the suppression is the model's own: inside of it, or what its source has there, done here."""
         return self.kind != "decoded"
 
     def read(self, outputs: Outputs, placement: Placement, rule: Rule, picture: int = 0) -> Detections:
@@ -119,7 +124,7 @@ def detection_outputs(names: Iterable[str], detector: Mapping[str, Any]) -> Dete
     """How to read a model that gives outputs of these `names`. Raises UsageError where they are no detections."""
     given = set(names)
     for kind, needed in NEEDED.items():
-        if needed <= given:
+        if needed <= given and (kind != "raw" or RULE in detector):
             return DetectionOutputs(kind, detector)
     known = "; ".join(", ".join(sorted(needed)) for needed in NEEDED.values())
     raise UsageError(
@@ -159,11 +164,16 @@ def _tensorflow(outputs: Outputs, detector: Mapping[str, Any], placement: Placem
     """Detections of the TensorFlow zoos: corners as ymin, xmin, ymax, xmax; classes count from `first_class`."""
     count = int(outputs["num_detections"]) if "num_detections" in outputs else len(outputs["detection_scores"])
     kept = _best(outputs["detection_scores"][:count], rule.threshold)
-    low, high = np.split(outputs["detection_boxes"][kept].astype(np.float64), 2, axis=1)
-    boxes = np.concatenate([(low + high)[:, ::-1] / 2, (high - low)[:, ::-1]], axis=1)
+    boxes = centred(outputs["detection_boxes"][kept].astype(np.float64))
     classes = np.rint(outputs["detection_classes"][kept]).astype(np.int64) - int(detector.get("first_class", 1))
     masks = outputs["detection_masks"][kept] if "detection_masks" in outputs else None
     return Detections(placement.undo(boxes), outputs["detection_scores"][kept], classes, masks)
+
+
+def _raw(outputs: Outputs, detector: Mapping[str, Any], placement: Placement, rule: Rule) -> Detections:
+    """Boxes and scores of the TensorFlow zoos before the suppression, which is the source's own."""
+    found = suppressed(outputs, detector[RULE], rule.threshold)
+    return Detections(placement.undo(found.boxes), found.scores, found.classes)
 
 
 def _best(scores: Array, threshold: float) -> NDArray[np.intp]:
@@ -177,9 +187,11 @@ NEEDED = {
     "rows": {"detections"},
     "decoded": {"boxes", "scores"},
     "tensorflow": {"detection_boxes", "detection_scores", "detection_classes"},
+    "raw": {BOXES, SCORES},
 }
 READERS: dict[str, Callable[[Outputs, Mapping[str, Any], Placement, Rule], Detections]] = {
     "rows": _rows,
     "decoded": _decoded,
     "tensorflow": _tensorflow,
+    "raw": _raw,
 }

@@ -92,13 +92,14 @@ def detect(
     iou: float = 0.45,
     kind: str = "default",
     beta: float = 0.6,
+    most: int | None = None,
 ) -> Detections:
     """The detections of one picture, as Darknet finds them.
 
     `boxes` [B, 4] (centre x, y, width, height, relative to the *picture*: DIoU depends on its shape), `scores` [B, C];
     a score counts if it is greater than `threshold`, a box falls if its likeness to a better one of its class is
-    greater than `iou`. Ties keep the order of the boxes; saturated scores are ties in Darknet, which has float32, and
-    not always in float64. Raises UsageError for an unknown `kind`.
+    greater than `iou`; of each class the best `most` stay, all if None. Ties keep the order of the boxes; saturated
+    scores are ties in Darknet, which has float32, and not always in float64. Raises UsageError for an unknown `kind`.
     """
     if kind not in LIKENESS:
         raise UsageError(f"unknown kind of non-maximum suppression {kind!r}; known are {', '.join(LIKENESS)}")
@@ -108,18 +109,18 @@ def detect(
     kept = np.zeros(len(places), bool)
     for label in np.unique(classes):
         members = np.flatnonzero(classes == label)
-        kept[members[_suppress(boxes[places[members]], iou, LIKENESS[kind], beta)]] = True
+        kept[members[_suppress(boxes[places[members]], iou, LIKENESS[kind], beta, most)]] = True
     places, classes = places[kept], classes[kept]
     return Detections(boxes[places], scores[places, classes], classes.astype(np.int64))
 
 
 def _suppress(
-    boxes: Array, limit: float, likeness: Callable[[Array, Array, float], Array], beta: float
+    boxes: Array, limit: float, likeness: Callable[[Array, Array, float], Array], beta: float, most: int | None
 ) -> NDArray[np.intp]:
-    """The positions of those of `boxes` (best first) that no better kept box suppresses."""
+    """The positions of those of `boxes` (best first) that no better kept box suppresses, the first `most` of them."""
     waiting = np.arange(len(boxes))
     kept: list[int] = []
-    while len(waiting):
+    while len(waiting) and (most is None or len(kept) < most):
         block = waiting[:BLOCK]
         falls = _falls(boxes[block], boxes[waiting], limit, likeness, beta)
         stays = np.ones(len(waiting), bool)
@@ -128,7 +129,7 @@ def _suppress(
                 kept.append(best)
                 stays[row + 1 :] &= ~falls[row, row + 1 :]
         waiting = waiting[len(block) :][stays[len(block) :]]
-    return np.array(kept, np.intp)
+    return np.array(kept[:most], np.intp)
 
 
 def _falls(

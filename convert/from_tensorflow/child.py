@@ -57,6 +57,7 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
         "outputs": [asdict(spec) for spec in rebuilt.outputs],
         "files": [asdict(record) for record in records],
         "notes": rebuilt.notes,
+        "suppression": rebuilt.suppression,
         "versions": versions,
         "seconds": watch.seconds,
         "peak_memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,

@@ -105,11 +105,15 @@ def _artifact(
         inputs=_specs(report["inputs"]),
         outputs=_specs(report["outputs"]),
         options=asked,
-        detector={"box_format": "yxyx", "first_class": 1, **facts},
+        detector={"box_format": "yxyx", "first_class": 1, **facts, **_suppression(report)},
         versions={"zoo": metadata.version("detector-zoo"), **report["versions"], "onnx": onnx.__version__},
         labels=labels,
         notes=tuple(report["notes"]),
     )
+
+
+def _suppression(report: dict[str, Any]) -> dict[str, Any]:
+    return {"suppression": report["suppression"]} if report["suppression"] else {}
 
 
 def _specs(entries: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:

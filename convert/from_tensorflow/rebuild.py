@@ -38,6 +38,7 @@ class Rebuilt:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...]
+    suppression: Mapping[str, Any]  # what the source's last one does; see `zoo.vision.suppression`
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def rebuild(loaded: Loaded, options: TensorFlowSourceOptions, name: str, stage: 
     outputs = {tensor.name: _spec(key, tensor, meaning_of(key)) for key, tensor in built.outputs.items()}
     with stage("assemble"):
         model = assemble(translated, built.evaluator.suppressions, inputs, outputs, name)
-    return Rebuilt(model, tuple(inputs.values()), tuple(outputs.values()), tuple(notes))
+    suppression = _described_suppression(built)
+    return Rebuilt(model, tuple(inputs.values()), tuple(outputs.values()), tuple(notes), suppression)
 
 
 def _suppression_inputs(evaluator: Evaluator) -> list[Any]:
@@ -80,6 +82,27 @@ def _suppression_inputs(evaluator: Evaluator) -> list[Any]:
     for item in evaluator.suppressions:
         tensors += [item.boxes, item.scores, item.valid, item.window, *item.fields]
     return [tensor for tensor in tensors if tensor is not None]
+
+
+def _described_suppression(built: _Graph) -> dict[str, Any]:
+    """What the last suppression does, in the model or cut off its end; nothing where the source has none, or one over
+    all classes together."""
+    evaluator = built.evaluator
+    stages = [item.stage for item in evaluator.suppressions] or list(evaluator.stage_outputs.values())
+    scores = built.outputs.get(RAW[1])
+    if not stages or scores is None or scores.shape.rank is None:
+        return {}
+    last, columns = stages[-1], scores.shape[-1]
+    if columns is None or not 0 <= columns - last.classes <= 1:  # one column more is for no object
+        return {}
+    return {
+        "classes": last.classes,
+        "score": max(last.score_threshold, 0.0),
+        "iou": last.iou_threshold,
+        "limit_per_class": last.limit_per_class,
+        "limit": last.limit,
+        "clips": "before" if last.clips_first else "after" if last.clips else "never",
+    }
 
 
 def _is_single(loaded: Loaded) -> bool:

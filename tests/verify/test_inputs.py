@@ -8,7 +8,7 @@ import pytest
 from tests.verify.tiny import INPUTS
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import UsageError
-from zoo.verify.inputs import batch_limit, closed, make_samples, stack
+from zoo.verify.inputs import as_inputs, batch_limit, closed, make_samples, stack
 
 
 def test_the_same_seed_gives_the_same_samples_and_another_seed_others() -> None:
@@ -71,3 +71,15 @@ def test_open_sizes_are_those_of_the_reference() -> None:
     known = TensorSpec("images", "float32", ("batch", 3, 96, 160))
     assert closed([spec], [known])[0].shape == ("batch", 3, 96, 160)
     assert closed([spec], [])[0].shape == ("batch", 3, 256, 320)
+
+
+def test_a_candidate_may_have_the_channels_elsewhere_and_take_bytes_as_floats() -> None:
+    """As an OpenCV file does of a TensorFlow model."""
+    spec = TensorSpec("image_tensor", "uint8", ("batch", "?", "?", 3))
+    blob = TensorSpec("blob", "float32", (1, 3, 20, 30))
+    (fixed,) = closed([spec], [blob])
+    assert fixed.shape == ("batch", 20, 30, 3)
+    feeds = make_samples([fixed], 0)[0].feeds
+    (given,) = as_inputs(feeds, [blob]).values()
+    assert (given.dtype, given.shape) == (np.float32, (1, 3, 20, 30))
+    np.testing.assert_array_equal(given.transpose(0, 2, 3, 1), feeds["image_tensor"])

@@ -8,6 +8,7 @@ import pytest
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import UsageError
 from zoo.vision.contract import Rule, detection_outputs, picture_input
+from zoo.vision.nms import Detections
 from zoo.vision.preprocess import Placement, preprocess
 
 WHOLE = Placement(100, 100, 100, 100)
@@ -88,6 +89,56 @@ def test_tensorflow_detections() -> None:
     assert found.boxes[1] == pytest.approx([0.3, 0.3, 0.2, 0.4])
     assert found.masks is not None and found.masks.shape == (2, 5, 5)
     assert reading.suppresses_itself
+
+
+def test_floats_up_to_255_are_the_bytes() -> None:
+    tensor, _ = picture_input([spec(1, 3, 40, 60)], {"white": 255}).fill(PIXELS)
+    assert tensor.dtype == np.float32
+    assert (tensor[0].transpose(1, 2, 0) == PIXELS).all()
+    smaller, _ = picture_input([spec(1, 3, 20, 30)], {"white": 255}).fill(PIXELS)
+    same, _ = picture_input([spec(1, 20, 30, 3, dtype="uint8")], {}).fill(PIXELS)
+    assert (smaller.transpose(0, 2, 3, 1) == same).all()
+
+
+RULE = {"classes": 2, "score": 0.1, "iou": 0.6, "limit_per_class": 2, "limit": 3, "clips": "after"}
+# Two boxes of one thing, one that reaches over the edge, one outside of the picture, and one of another class.
+CORNERS = [[0.1, 0.1, 0.5, 0.5], [0.1, 0.1, 0.5, 0.52], [0.8, 0.8, 1.2, 1.2], [1.1, 0, 1.3, 0.2], [0.1, 0.1, 0.5, 0.5]]
+SCORES = [[0, 0.9, 0.05], [0, 0.8, 0], [0, 0.7, 0], [0, 0, 0.95], [0, 0, 0.5]]
+
+
+def raw(**rule: object) -> Detections:
+    outputs = {
+        "raw_detection_boxes": np.array([CORNERS], np.float32),
+        "raw_detection_scores": np.array([SCORES], np.float32),
+    }
+    reading = detection_outputs(outputs, {"suppression": {**RULE, **rule}})
+    return reading.read(outputs, WHOLE, Rule(threshold=0.25))
+
+
+def test_candidates_of_tensorflow_are_suppressed_as_the_source_does() -> None:
+    found = raw()
+    assert found.scores.tolist() == pytest.approx([0.9, 0.7, 0.5])  # 0.95 has no area inside of the picture
+    assert found.classes.tolist() == [0, 0, 1]
+    assert found.boxes[1] == pytest.approx([0.9, 0.9, 0.2, 0.2])
+
+
+@pytest.mark.parametrize(
+    ("rule", "scores"),
+    [
+        ({"iou": 0.99}, [0.9, 0.8, 0.5]),  # the second of the class is at its limit
+        ({"limit": 1}, [0.9]),
+        ({"score": 0.6}, [0.9, 0.7]),
+        ({"clips": "never"}, [0.95, 0.9, 0.7]),
+        ({"clips": "before"}, [0.9, 0.7, 0.5]),
+    ],
+)
+def test_the_rule_is_that_of_the_manifest(rule: dict[str, object], scores: list[float]) -> None:
+    assert raw(**rule).scores.tolist() == pytest.approx(scores)
+
+
+def test_candidates_without_a_rule_are_no_detections() -> None:
+    with pytest.raises(UsageError, match="no detections"):
+        detection_outputs(["raw_detection_boxes", "raw_detection_scores"], {})
 
 
 def test_a_classifier_is_no_detector() -> None:
