@@ -23,7 +23,7 @@ SIZES = ("batch", "width", "height")
 @click.command("convert")
 @source_options
 @click.option("--to", multiple=True, default=("onnx",), show_default=True,
-              help="Format to write: onnx, torch, tf, opencv, opencv-classic (for OpenCV 4's own Darknet and "
+              help="Format to write: onnx, torch, tf, tflite, opencv, opencv-classic (for OpenCV 4's own Darknet and "
                    "TensorFlow readers); may be given again.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to; else the store.")
 @click.option("--batch", type=click.IntRange(min=1), help="Fix the batch; else it is open.")
@@ -42,10 +42,10 @@ SIZES = ("batch", "width", "height")
               help="TensorFlow: give detections, or boxes and scores before suppression.")  # fmt: skip
 @click.option("--layout", type=click.Choice(["nhwc", "nchw"]), default="nhwc", show_default=True,
               help="Of a picture input, to tf.")  # fmt: skip
-@click.option("--tflite", is_flag=True, help="To tf: write a .tflite too.")
-@click.option("--fp16", is_flag=True, help="To tf: float16 weights in the .tflite.")
+@click.option("--tflite", is_flag=True, help="To tf: write a .tflite too, as --to tflite does.")
+@click.option("--fp16", is_flag=True, help="To tflite: float16 weights.")
 @click.option("--calibrate", multiple=True, type=click.Path(path_type=Path), metavar="PICTURE|FOLDER",
-              help="To tf: int8 .tflite whose ranges come from these pictures.")  # fmt: skip
+              help="To tflite: int8, whose ranges come from these pictures.")  # fmt: skip
 @click.option("--no-pt2", is_flag=True, help="To torch: write model.py and its weights, but no model.pt2.")
 @click.option("--pt2-size", nargs=2, type=click.IntRange(min=1), metavar="HEIGHT WIDTH",
               help="To torch: the size of a model.pt2 whose sizes cannot stay open; else 480 640.")  # fmt: skip

@@ -16,11 +16,8 @@ from typing import Any
 from zoo.base.artifact import Artifact, FileRecord, read_artifact
 from zoo.base.errors import UsageError
 from zoo.catalog import Store
-from zoo.pipeline.formats import DIRECT, FORMATS, HUB, READERS, WRITERS, Options, is_direct
+from zoo.pipeline.formats import DIRECT, FORMATS, HUB, READERS, TF, TFLITE, WRITERS, WRITTEN_AS, Options, is_direct
 from zoo.pipeline.source import Source, catalog_source
-
-TF, TFLITE = "tf", "tflite"  # the TensorFlow writer lays a .tflite beside its SavedModel
-WRITTEN_AS = {TFLITE: TF}
 
 
 def convert_model(
@@ -48,38 +45,31 @@ def convert(
 ) -> list[Artifact]:
     """Convert `source` to each format in `to`; returns the artifacts in that order.
 
-    With one format its files go to `out`, with several to `out/<format>`; without `out` into the store. Raises
-    UsageError for a format that is not known, ConversionError where the source cannot be read or expressed.
+    With one format its files go to `out`, with several to `out/<format>`; without `out` into the store. The .tflite
+    lies beside the SavedModel, in the folder of "tf". Raises UsageError for a format that is not known, ConversionError
+    where the source cannot be read or expressed.
     """
     check_formats(to)
-    options, store = options or Options(), store or Store()
-    outs = {target: out and (out / target if len(set(to)) > 1 else out) for target in to}
+    options, store = options_for(options, to), store or Store()
+    targets = dict.fromkeys(WRITTEN_AS.get(format, format) for format in to)
+    outs = {target: out and (out / target if len(targets) > 1 else out) for target in targets}
     written: dict[str, Artifact] = {}
-    if any(not is_direct(source, target, options) for target in to):
+    if any(not is_direct(source, target, options) for target in targets):
         stored = store.artifact_folder(source.name, HUB, _key(source, options.of_reader(source.family)))
         written[HUB] = _hub(source, options, outs.get(HUB), stored)
-    for target in to:
+    for target in targets:
         if target not in written:
             written[target] = _write(target, written.get(HUB), source, options, outs[target], store)
-    return [written[target] for target in to]
-
-
-def convert_to_run(
-    source: Source, formats: Sequence[str], *, options: Options | None = None, store: Store | None = None
-) -> list[Artifact]:
-    """As `convert`, into the store, with the .tflite that the TensorFlow writer makes as a format of its own."""
-    options = options_to_run(options, formats)
-    artifacts = convert(source, [WRITTEN_AS.get(one, one) for one in formats], options=options, store=store)
-    return [_tflite(one) if format == TFLITE else one for one, format in zip(artifacts, formats, strict=True)]
+    return [_tflite(written[TF]) if format == TFLITE else written[format] for format in to]
 
 
 def needs_hub(source: Source, formats: Sequence[str], options: Options | None = None) -> bool:
-    """Whether `convert_to_run` makes any of these formats by way of ONNX."""
-    options = options_to_run(options, formats)
+    """Whether `convert` makes any of these formats by way of ONNX."""
+    options = options_for(options, formats)
     return not all(is_direct(source, WRITTEN_AS.get(format, format), options) for format in formats)
 
 
-def options_to_run(options: Options | None, formats: Sequence[str]) -> Options:
+def options_for(options: Options | None, formats: Sequence[str]) -> Options:
     """The options, with those of the TensorFlow writer where it is to make a .tflite."""
     options = options or Options()
     if TFLITE not in formats:

@@ -19,6 +19,8 @@ from zoo.convert.from_tensorflow import TensorFlowSourceOptions, tensorflow_to_o
 from zoo.pipeline.source import Source
 
 HUB = "onnx"
+TF, TFLITE = "tf", "tflite"
+WRITTEN_AS = {TFLITE: TF}  # the TensorFlow writer lays a .tflite beside its SavedModel
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ DIRECT: dict[tuple[str, str], Callable[[Source, Path, Options], Artifact]] = {
     ("darknet", "opencv-classic"): _darknet_again,
     ("tensorflow", "opencv-classic"): _ssd_again,
 }
-FORMATS = (HUB, *WRITERS)
+FORMATS = (HUB, *WRITERS, *WRITTEN_AS)
 
 
 def is_direct(source: Source, target: str, options: Options) -> bool:

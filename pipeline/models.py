@@ -13,13 +13,13 @@ from typing import Any
 from zoo.base.artifact import MANIFEST, Artifact
 from zoo.base.errors import UsageError
 from zoo.catalog import Catalog, Store, load_catalog
-from zoo.pipeline.convert import TF, TFLITE, convert_to_run
-from zoo.pipeline.formats import FORMATS, HUB
+from zoo.pipeline.convert import convert
+from zoo.pipeline.formats import FORMATS, HUB, TF
 from zoo.pipeline.source import Source, catalog_source, darknet_source, onnx_source, read_labels, tensorflow_source
 from zoo.pipeline.verify import read_model
 from zoo.verify.runtimes.table import RUNTIMES
 
-RUNNABLE = tuple(format for format in (*FORMATS, TFLITE) if format in RUNTIMES)
+RUNNABLE = tuple(format for format in FORMATS if format in RUNTIMES)
 
 
 def find_models(
@@ -50,10 +50,10 @@ def _find(name: str, formats: Sequence[str], catalog: Catalog, store: Store, **f
     path = Path(name)
     if not _is_own(path, catalog):
         source = catalog_source(name, catalog=catalog, store=store, **fetching)
-        return convert_to_run(source, formats or (HUB,), store=store)
+        return convert(source, formats or (HUB,), store=store)
     source_of_own = _original(path)
     if source_of_own:
-        found = convert_to_run(source_of_own, formats or (HUB,), store=store)
+        found = convert(source_of_own, formats or (HUB,), store=store)
         # What stands in the store may be older than the list of names.
         return [dataclasses.replace(one, labels=source_of_own.labels or one.labels) for one in found]
     own = read_model(path)
@@ -84,10 +84,10 @@ def _in_format(own: Artifact, path: Path, format: str, store: Store) -> Artifact
     if own.format == format:
         return own
     if own.format == HUB:
-        (artifact,) = convert_to_run(onnx_source(own.model), (format,), store=store)
+        (artifact,) = convert(onnx_source(own.model), (format,), store=store)
         return dataclasses.replace(artifact, labels=own.labels, detector=own.detector)
     if own.format == TF and not own.family:
-        (artifact,) = convert_to_run(tensorflow_source(path), (format,), store=store)
+        (artifact,) = convert(tensorflow_source(path), (format,), store=store)
         return artifact
     raise UsageError(
         f"{own.name} is a model of the format {own.format}; it cannot be run as {format}",

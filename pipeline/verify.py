@@ -17,7 +17,7 @@ from zoo.base.errors import ConversionError, MissingBackend, UsageError, ZooErro
 from zoo.catalog import Store
 from zoo.convert.from_tensorflow.source import find_source
 from zoo.pipeline.beside import beside_each_other
-from zoo.pipeline.convert import convert_to_run, needs_hub, options_to_run
+from zoo.pipeline.convert import convert, needs_hub, options_for
 from zoo.pipeline.formats import HUB
 from zoo.pipeline.formats import Options as Conversion
 from zoo.pipeline.source import Source, catalog_source
@@ -77,7 +77,7 @@ def verify(
         raise UsageError("no format is named")
     options = options or Options()
     by_hub = needs_hub(source, formats, conversion)
-    hub = convert_to_run(source, (HUB,), options=conversion, store=store)[0] if by_hub else None
+    hub = convert(source, (HUB,), options=conversion, store=store)[0] if by_hub else None
     made = [_made(source, format, formats, conversion, store) for format in formats]
     artifacts = [one for one in made if isinstance(one, Artifact)]
     reports: Iterator[Report] = iter(())
@@ -98,9 +98,9 @@ def _made(
 ) -> Artifact | ZooError:
     """The artifact, or why there is none: its writer refuses the network, or needs what this machine does not have.
     What writes several of the `formats` writes them together, where it can."""
-    together, alone = (options_to_run(conversion, asked) for asked in (formats, (format,)))
+    together, alone = (options_for(conversion, asked) for asked in (formats, (format,)))
     try:
-        return convert_to_run(source, (format,), options=together, store=store)[0]
+        return convert(source, (format,), options=together, store=store)[0]
     except MissingBackend as error:
         return error
     except ConversionError as error:

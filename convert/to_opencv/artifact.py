@@ -19,10 +19,12 @@ import onnx
 from zoo.base.artifact import Artifact, FileRecord, TensorSpec
 from zoo.base.errors import UsageError
 from zoo.base.files import atomic_folder
-from zoo.convert.onnx_graph.graph import Value
+from zoo.convert.from_tensorflow.resizer import open_size, size_note
+from zoo.convert.onnx_graph.graph import Graph, Value
 from zoo.convert.onnx_graph.read import read_graph
+from zoo.convert.onnx_graph.rewrite.sizes import has_open_pictures
 from zoo.convert.onnx_graph.write import write_model
-from zoo.convert.to_opencv.detector import describe, open_size
+from zoo.convert.to_opencv.detector import describe
 from zoo.convert.to_opencv.emit import model_of
 from zoo.convert.to_opencv.installations import at_hand, of_major
 from zoo.convert.to_opencv.proof import proven
@@ -69,7 +71,9 @@ def onnx_to_opencv(
     installed = at_hand()
     wanted = of_major(options.opencv, installed)
     facts = parent.detector if parent else {}
-    graph = fit(read_graph(onnx_path), options.opencv, options.batch, options.size or open_size(facts))
+    original = read_graph(onnx_path)
+    size = None if options.size or not has_open_pictures(original) else open_size(facts)
+    graph = fit(original, options.opencv, options.batch, options.size or size)
     family = parent.family if parent else "onnx"
     name, labels = name or (parent.name if parent else onnx_path.stem), labels or (parent.labels if parent else ())
     with atomic_folder(out) as folder:
@@ -87,13 +91,18 @@ def onnx_to_opencv(
             inputs=_specs(graph.inputs, parent.inputs if parent else ()),
             outputs=_specs(graph.outputs, parent.outputs if parent else ()),
             options=dataclasses.asdict(options),
-            detector=dict(facts),
+            detector={**facts, **({"white": 255} if _takes_bytes(original) else {})},
             versions={"zoo": metadata.version("detector-zoo"), "opencv": wanted.version, "onnx": onnx.__version__},
             labels=tuple(labels),
-            notes=(f"runs in OpenCV {', '.join(proof.versions)}",),
+            notes=(f"runs in OpenCV {', '.join(proof.versions)}", *([size_note(MODEL, size)] if size else [])),
         )
         dataclasses.replace(artifact, folder=folder).write()
     return artifact
+
+
+def _takes_bytes(graph: Graph) -> bool:
+    """Whether its pictures are 0 to 255: they still are, as the floats of a blob."""
+    return any(value.dtype == np.uint8 for value in graph.inputs)
 
 
 def _specs(values: Sequence[Value], known: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:

@@ -17,7 +17,7 @@ import numpy as np
 from zoo.base.artifact import Artifact, FileRecord
 from zoo.base.errors import ConversionError
 from zoo.base.files import atomic_folder
-from zoo.convert.to_opencv.installations import at_hand, of_major, run
+from zoo.convert.to_opencv.installations import WITH_READERS, at_hand, of_major, run
 from zoo.darknet import Network, read_network
 from zoo.darknet.cfg import Section, c_int, c_list
 from zoo.darknet.layers import Region, Yolo
@@ -25,7 +25,6 @@ from zoo.darknet.network import SECTIONS
 from zoo.darknet.sections_net import NET
 
 CFG, WEIGHTS = "model.cfg", "model.weights"
-MAJOR = 4  # the last OpenCV with this reader
 FULL = {alias: spec.name for spec in (NET, *SECTIONS) for alias in (spec.name, *spec.aliases)}
 
 
@@ -46,7 +45,7 @@ def darknet_to_classic(
     MissingBackend where no OpenCV 4 is at hand.
     """
     network = read_network(cfg, weights=weights, width=width, height=height)
-    opencv = of_major(MAJOR, at_hand())
+    opencv = of_major(WITH_READERS, at_hand())
     with atomic_folder(out) as folder:
         (folder / CFG).write_text("\n".join(_cleaned(network)), encoding="ascii")
         shutil.copyfile(weights, folder / WEIGHTS)

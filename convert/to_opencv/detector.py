@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from zoo.convert.from_tensorflow.resizer import pads
 from zoo.convert.onnx_graph.graph import Graph, Value
 from zoo.convert.to_opencv.proof import Proof
 from zoo.convert.to_opencv.rewrite.outputs import CANDIDATES, DETECTIONS
@@ -36,6 +37,7 @@ def describe(
 ) -> dict[str, Any]:
     """The content of detector.json. `facts` are the manifest's `detector`."""
     score, overlap = THRESHOLDS.get(family, THRESHOLDS["darknet"])
+    overlap = facts.get("suppression", {}).get("iou", overlap)
     return {
         "schema": SCHEMA,
         "name": name,
@@ -49,37 +51,21 @@ def describe(
     }
 
 
-def open_size(facts: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Height and width that a source with an input of any size scales pictures to; None where it does not say.
-
-    A resizer that keeps the aspect gives the square of its smaller side, or of its larger one where it pads to that.
-    """
-    resizer = facts.get("resizer", {})
-    if "height" in resizer and "width" in resizer:
-        return int(resizer["height"]), int(resizer["width"])
-    side = resizer.get("max_dimension" if _pads(resizer) else "min_dimension")
-    return (int(side), int(side)) if side else None
-
-
-def _pads(resizer: Mapping[str, Any]) -> bool:
-    return str(resizer.get("pad_to_max_dimension")) == "true"
-
-
 def _input(graph: Graph, family: str, facts: Mapping[str, Any]) -> dict[str, Any]:
     value, darknet = graph.inputs[0], family == "darknet"
     content: dict[str, Any] = {"name": value.name, "shape": list(value.shape or ())}
     if len(content["shape"]) != 4:
         return content
-    pads = _pads(facts.get("resizer", {}))
+    padded = pads(facts.get("resizer", {}))
     return content | {
         "width": content["shape"][3],
         "height": content["shape"][2],
         "scale": 1 / 255 if darknet else 1.0,
         "mean": [0.0, 0.0, 0.0],
         "swapRB": True,
-        "resize": "letterbox" if pads else facts.get("resize", "stretch"),
-        "place": "corner" if pads else "centre",
-        "pad": _filling(graph, facts) if pads else [GREY] * 3,
+        "resize": "letterbox" if padded else facts.get("resize", "stretch"),
+        "place": "corner" if padded else "centre",
+        "pad": _filling(graph, facts) if padded else [GREY] * 3,
     }
 
 
@@ -133,5 +119,6 @@ def _output(graph: Graph, facts: Mapping[str, Any]) -> dict[str, Any]:
 
 def _background(scores: Value, facts: Mapping[str, Any]) -> int:
     """How many leading columns of the scores stand for no object."""
-    columns, classes = (scores.shape or (0,))[-1], facts.get("num_classes", facts.get("classes"))
+    told = facts.get("suppression", facts)
+    columns, classes = (scores.shape or (0,))[-1], told.get("classes", facts.get("num_classes"))
     return columns - classes if isinstance(columns, int) and isinstance(classes, int) else 0

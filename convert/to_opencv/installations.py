@@ -25,6 +25,7 @@ from zoo.convert.to_opencv import trial
 from zoo.convert.to_opencv.engine import NEW
 
 VARIABLE = "ZOO_OPENCV_PYTHON"
+WITH_READERS = 4  # the last major version with readers of its own for Darknet and, to stay, TensorFlow
 TIME_LIMIT = 600.0  # seconds for loading and one run
 ASK = "import cv2; print(cv2.__version__)"
 

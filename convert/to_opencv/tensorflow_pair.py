@@ -16,18 +16,17 @@ from numpy.typing import NDArray
 from zoo.base.artifact import Artifact, FileRecord, TensorSpec
 from zoo.base.errors import ConversionError
 from zoo.base.files import atomic_folder
+from zoo.convert.from_tensorflow.resizer import open_size
 from zoo.convert.from_tensorflow.source import Source, find_source
 from zoo.convert.from_tensorflow.text_protos import read_labels, read_pipeline
-from zoo.convert.to_opencv.detector import open_size
 from zoo.convert.to_opencv.frozen_session import FrozenSession
-from zoo.convert.to_opencv.installations import OpenCV, at_hand, of_major, run
+from zoo.convert.to_opencv.installations import WITH_READERS, OpenCV, at_hand, of_major, run
 from zoo.convert.to_opencv.proof import FOUND, share_found
 from zoo.convert.to_opencv.rewrite.outputs import DETECTIONS
 from zoo.convert.to_opencv.ssd_graph import Ssd, read_ssd
 from zoo.convert.to_opencv.ssd_text import OUTPUT, text_graph
 
 GRAPH, TEXT = "model.pb", "model.pbtxt"
-MAJOR = 4  # the last OpenCV whose TensorFlow reader stays
 ROWS = "picture, class (the first is 1), score, xmin, ymin, xmax, ymax relative to the picture, to be clipped to 0..1"
 COLUMNS = [4, 3, 6, 5, 2, 1]  # of those rows: box as ymin, xmin, ymax, xmax, score and class
 
@@ -47,7 +46,7 @@ def tensorflow_to_classic(
     no TF 1 SSD or OpenCV 4 does not find what TensorFlow finds, and leaves nothing behind then; MissingBackend where
     TensorFlow or OpenCV 4 is not at hand.
     """
-    opencv = of_major(MAJOR, at_hand())
+    opencv = of_major(WITH_READERS, at_hand())
     source = find_source(path.resolve())
     size = _size(source, width, height)
     ssd = read_ssd(source, size)

@@ -14,12 +14,14 @@ import onnx
 from zoo.base.artifact import Artifact, FileRecord, TensorSpec
 from zoo.base.errors import UsageError
 from zoo.base.files import atomic_folder
+from zoo.convert.from_tensorflow.resizer import open_size, size_note
 from zoo.convert.onnx_graph.graph import Value
 from zoo.convert.onnx_graph.read import read_graph
+from zoo.convert.onnx_graph.rewrite.sizes import has_open_pictures, with_fixed_sizes
 from zoo.convert.to_tensorflow.backend import tf
 from zoo.convert.to_tensorflow.module import LAYOUTS, module_of, picture_inputs
 from zoo.convert.to_tensorflow.saved_model import GRAPH_FILE, signature_names, write_saved_model
-from zoo.convert.to_tensorflow.tflite import tflite_of, with_fixed_batch
+from zoo.convert.to_tensorflow.tflite import tflite_of
 
 SAVED_MODEL, TFLITE = "saved_model", "model.tflite"
 
@@ -27,7 +29,8 @@ SAVED_MODEL, TFLITE = "saved_model", "model.tflite"
 @dataclass(frozen=True)
 class TensorFlowOptions:
     """`layout` of picture inputs. `tflite` writes model.tflite too: float32, with `fp16` float16 weights, with
-    `calibrate` int8 whose ranges come from these pictures and folders of pictures.
+    `calibrate` int8 whose ranges come from these pictures and folders of pictures. It is for one picture, of the size
+    that the manifest of the ONNX file says its source scales pictures to, where the ONNX file leaves the size open.
     """
 
     layout: Literal["nhwc", "nchw"] = "nhwc"
@@ -67,7 +70,8 @@ def onnx_to_tensorflow(
     pictures = picture_inputs(graph) if options.layout == "nhwc" else set()
     inputs, outputs = _specs(graph.inputs, parent, pictures), _specs(graph.outputs, parent)
     names = [spec.name for spec in inputs], [spec.name for spec in outputs]
-    fixed = with_fixed_batch(graph) if options.tflite else None
+    size = open_size(parent.detector) if parent and has_open_pictures(graph) else None
+    fixed = with_fixed_sizes(graph, "a .tflite", size) if options.tflite else None
     with atomic_folder(out) as folder:
         written = write_saved_model(module_of(graph, options.layout), folder / SAVED_MODEL, *names)
         files = [record_of(path, folder) for path in written]
@@ -89,6 +93,7 @@ def onnx_to_tensorflow(
             detector=parent.detector if parent else {},
             versions=versions(),
             labels=tuple(labels) or (parent.labels if parent else ()),
+            notes=(size_note(TFLITE, size),) if fixed and size else (),
         )
         dataclasses.replace(artifact, folder=folder).write()
     return artifact

@@ -1,11 +1,10 @@
 """Writes a module as one .tflite file: float32, float16 weights, or int8 with ranges measured on pictures.
 
-A .tflite has fixed sizes: a dynamic batch becomes 1. The file is opened and run once before it counts as written.
+A .tflite has fixed sizes, and so must the module. The file is opened and run once before it counts as written.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from zoo.base.errors import ConversionError, UsageError
-from zoo.convert.onnx_graph.graph import Graph, Value
 from zoo.convert.to_tensorflow.backend import quietly, tf
 from zoo.convert.to_tensorflow.module import GraphModule
 from zoo.convert.to_tensorflow.saved_model import serving_function
@@ -24,22 +22,6 @@ from zoo.convert.to_tensorflow.saved_model import serving_function
 MISSING = re.compile(r"^(?:TF Select|Custom) ops: (.*)$", re.MULTILINE)  # how the converter names what TFLite lacks
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 Pixels = NDArray[np.uint8]
-
-
-def with_fixed_batch(graph: Graph) -> Graph:
-    """The graph with a first axis of dynamic size fixed to 1. Raises ConversionError where another size is dynamic."""
-    return dataclasses.replace(graph, inputs=tuple(_fixed(value) for value in graph.inputs))
-
-
-def _fixed(value: Value) -> Value:
-    shape = value.shape or ()
-    sizes = tuple(1 if axis == 0 and not isinstance(size, int) else size for axis, size in enumerate(shape))
-    if not all(isinstance(size, int) for size in sizes):
-        raise ConversionError(
-            f"a .tflite has fixed sizes, but input {value.name!r} is {list(shape)}",
-            hint="fix its height and width: zoo convert … --height 320 --width 320",
-        )
-    return dataclasses.replace(value, shape=sizes)
 
 
 def tflite_of(

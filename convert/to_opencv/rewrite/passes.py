@@ -7,6 +7,7 @@ from collections.abc import Callable
 from zoo.base.errors import ConversionError
 from zoo.convert.onnx_graph.fold import simplified
 from zoo.convert.onnx_graph.graph import Graph
+from zoo.convert.onnx_graph.rewrite.sizes import with_fixed_sizes
 from zoo.convert.to_opencv.emit import reinferred
 from zoo.convert.to_opencv.rewrite.activations import with_mish
 from zoo.convert.to_opencv.rewrite.operators import with_reshapes, with_slices, without_and
@@ -19,7 +20,6 @@ from zoo.convert.to_opencv.rewrite.pictures import (
     without_idle_nodes,
     without_idle_transposes,
 )
-from zoo.convert.to_opencv.rewrite.sizes import with_fixed_sizes
 from zoo.convert.to_opencv.rewrite.vectors import with_rows_for_vectors
 
 Rewrite = Callable[[Graph], Graph]
@@ -50,7 +50,7 @@ REFUSED: dict[int, tuple[str, ...]] = {
 
 def fit(graph: Graph, major: int, batch: int | None, size: tuple[int, int] | None) -> Graph:
     """The graph for OpenCV `major`, its inputs of fixed size. Raises ConversionError naming the node that blocks it."""
-    graph = _settled(with_fixed_sizes(with_useful_outputs(graph), batch, size), ())
+    graph = _settled(with_fixed_sizes(with_useful_outputs(graph), "OpenCV", size, batch), ())
     graph = _settled(reinferred(with_blob_input(graph)), REPEATED)
     for rewrite in ONCE:
         graph = rewrite(graph)

@@ -10,8 +10,8 @@ from onnx import helper
 
 from zoo.convert.onnx_graph.fold import without_dead_nodes
 from zoo.convert.onnx_graph.graph import Graph, Node, Value
+from zoo.convert.onnx_graph.rewrite.sizes import picture_axes
 from zoo.convert.to_opencv.rewrite.edit import makers, unique, with_aliases
-from zoo.convert.to_opencv.rewrite.sizes import picture_axes
 
 
 def with_blob_input(graph: Graph) -> Graph:

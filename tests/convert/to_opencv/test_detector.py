@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from zoo.convert.from_tensorflow.resizer import open_size
 from zoo.convert.onnx_graph.graph import Graph
 from zoo.convert.onnx_graph.read import graph_of
-from zoo.convert.to_opencv.detector import describe, open_size
+from zoo.convert.to_opencv.detector import describe
 from zoo.convert.to_opencv.proof import Proof
 
 PADDING = {"resizer": {"min_dimension": "4", "max_dimension": "8", "pad_to_max_dimension": "true"}, "num_classes": 6}

@@ -38,7 +38,7 @@ from zoo.convert.onnx_graph.graph import Graph
 from zoo.convert.onnx_graph.read import read_graph
 from zoo.convert.to_tensorflow.backend import quietly, tf
 from zoo.convert.to_tensorflow.module import GraphModule, module_of, picture_inputs
-from zoo.convert.to_tensorflow.tflite import tflite_of, with_fixed_batch
+from zoo.convert.to_tensorflow.tflite import tflite_of
 
 BATCHES = (1, 3)
 MARGIN = 3.0  # times the noise: two runs differ from the truth by as much each, and the noise is one sample of it
@@ -170,7 +170,7 @@ def channels_last(graph: Graph, feeds: Mapping[str, Array]) -> list[Array]:
 def interpreted(graph: Graph, feeds: Mapping[str, Array]) -> dict[str, Array]:
     """The outputs of the .tflite of a graph at the sizes of `feeds`. Raises ConversionError."""
     sized = tuple(dataclasses.replace(value, shape=feeds[value.name].shape) for value in graph.inputs)
-    fixed = with_fixed_batch(dataclasses.replace(graph, inputs=sized))
+    fixed = dataclasses.replace(graph, inputs=sized)
     given = [f"in{place}" for place in range(len(fixed.inputs))]
     taken = [f"out{place}" for place in range(len(fixed.outputs))]
     content = tflite_of(module_of(fixed, "nhwc"), given, taken)

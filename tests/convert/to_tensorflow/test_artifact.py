@@ -170,6 +170,25 @@ def test_fp16_and_calibrate_exclude_each_other(source: Path) -> None:
         TensorFlowOptions(tflite=True, fp16=True, calibrate=(source,))
 
 
+def test_a_tflite_of_an_open_size_is_for_the_size_of_the_source(tmp_path: Path) -> None:
+    kernel = {"w": noise(4, 3, 3, 3)}
+    onnx.save(model([onnx.helper.make_node("Conv", ["x", "w"], ["y"])], {"x": ("n", 3, "h", "w")}, ["y"], kernel),
+              tmp_path / "open.onnx")  # fmt: skip
+    files = (FileRecord.of(tmp_path / "open.onnx", "model"),)
+    resizer = {"resizer": {"kind": "fixed_shape_resizer", "height": "8", "width": "10"}}
+    parent = Artifact(tmp_path, "open", "onnx", "tensorflow", files, files, (), (), detector=resizer)
+    options = TensorFlowOptions(tflite=True)
+    artifact = onnx_to_tensorflow(tmp_path / "open.onnx", tmp_path / "out", options, parent=parent)
+    assert artifact.inputs[0].shape == ("n", "h", "w", 3)
+    assert artifact.notes == (
+        "model.tflite takes pictures of 8 × 10 (height × width), the size that pipeline.config names",
+    )
+    with quietly():
+        interpreter = tf.lite.Interpreter(model_path=str(artifact.folder / "model.tflite"))
+    assert interpreter.get_input_details()[0]["shape"].tolist() == [1, 8, 10, 3]
+    assert onnx_to_tensorflow(tmp_path / "open.onnx", tmp_path / "tf", parent=parent).notes == ()
+
+
 @pytest.mark.parametrize("exists", [True, False])
 def test_bad_input_leaves_nothing_behind(tmp_path: Path, exists: bool) -> None:
     broken = tmp_path / "broken.onnx"

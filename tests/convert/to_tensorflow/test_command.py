@@ -80,8 +80,11 @@ def test_an_int8_file_from_a_folder_of_pictures_still_detects(tmp_path: Path) ->
     assert evaluate(detect, pictures=50).mean > 0.95
 
 
-def test_float16_halves_the_file(toy: Path, tmp_path: Path, zoo: Callable[..., int]) -> None:
-    assert zoo("convert", toy, "--to", "tf", "--tflite", "--fp16", "--out", tmp_path / "out") == 0
+def test_float16_halves_the_file(
+    toy: Path, tmp_path: Path, zoo: Callable[..., int], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert zoo("convert", toy, "--to", "tflite", "--fp16", "--out", tmp_path / "out") == 0
+    assert capfd.readouterr().out == f"{tmp_path / 'out' / 'model.tflite'}\n"
     weights = {str(detail["dtype"]) for detail in interpreter(tmp_path / "out" / "model.tflite").get_tensor_details()}
     assert str(np.float16) in weights
 

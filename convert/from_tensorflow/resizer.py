@@ -1,0 +1,31 @@
+"""How a model of the Object Detection API scales pictures, by its `pipeline.config`: for targets of one size.
+
+`facts` are those of `text_protos.read_pipeline`, as the manifest keeps them in `detector`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def open_size(facts: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Height and width that a source with an input of any size scales pictures to; None where it does not say.
+
+    A resizer that keeps the aspect gives the square of its smaller side, or of its larger one where it pads to that.
+    """
+    resizer = facts.get("resizer", {})
+    if "height" in resizer and "width" in resizer:
+        return int(resizer["height"]), int(resizer["width"])
+    side = resizer.get("max_dimension" if pads(resizer) else "min_dimension")
+    return (int(side), int(side)) if side else None
+
+
+def size_note(file: str, size: tuple[int, int]) -> str:
+    """For the manifest of what was written for `open_size`."""
+    return f"{file} takes pictures of {size[0]} × {size[1]} (height × width), the size that pipeline.config names"
+
+
+def pads(resizer: Mapping[str, Any]) -> bool:
+    """Whether it fills pictures up to a square."""
+    return str(resizer.get("pad_to_max_dimension")) == "true"
