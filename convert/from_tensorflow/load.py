@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 from tensorflow.python.framework import op_def_registry
 
+from zoo.base.acting import acting_in_graph, acting_in_saved_model
 from zoo.base.errors import ConversionError
 from zoo.convert.from_tensorflow.graph import SourceGraph
 from zoo.convert.from_tensorflow.inline import inlined, variables_of, with_values
@@ -49,6 +50,7 @@ def _frozen(path: Path) -> Loaded:
         raise ConversionError(f"{path} is not a whole TensorFlow graph: {error}", hint=AGAIN) from error
     if not definition.node:
         raise ConversionError(f"{path} is not a TensorFlow graph: it has no nodes", hint=AGAIN)
+    _refuse_acting(acting_in_graph(definition), path)
     graph = SourceGraph.of(definition)
     _judge(graph, path)
     sinks = [name for name in graph.nodes if name.startswith(DETECTION_PREFIXES) and "/" not in name]
@@ -65,6 +67,7 @@ def _saved(folder: Path, signature: str) -> Loaded:
         model.ParseFromString(path.read_bytes())
     except DecodeError as error:
         raise ConversionError(f"{path} is not a whole SavedModel: {error}", hint=AGAIN) from error
+    _refuse_acting([operator for meta in model.meta_graphs for operator in acting_in_saved_model(meta)], path)
     metas = [meta for meta in model.meta_graphs if "serve" in meta.meta_info_def.tags]
     if not metas:
         raise ConversionError(f"{path} has no graph for serving", hint=EXPORT)
@@ -155,6 +158,14 @@ def _judge(graph: SourceGraph, path: Path) -> None:
     if operators & VARIABLES:
         raise ConversionError(f"{path} is not frozen: its weights are variables without values", hint=EXPORT)
     _refuse_unknown(operators - set(graph.functions), path)
+
+
+def _refuse_acting(operators: Sequence[str], path: Path) -> None:
+    if operators:
+        raise ConversionError(
+            f"{path} would do more than compute when it runs: it has {', '.join(operators[:5])}",
+            hint="no detector needs to: get it from where it was published, or export it without those operators",
+        )
 
 
 def _refuse_unknown(operators: set[str], path: Path) -> None:

@@ -28,6 +28,10 @@ SAID = {
     "truncated_saved_model": "not a whole SavedModel",
     "strings_of_tf2": "'input_tensor' takes encoded strings",
     "loop_with_memory": "Exit|loop",
+    "reading": "more than compute when it runs: it has ReadFile",
+    "writing": "more than compute when it runs: it has WriteFile",
+    "writing_when_opened": "more than compute when it runs: it has SaveV2",
+    "calling_python": "more than compute when it runs: it has EagerPyFunc|PyFunc",
 }
 
 
@@ -39,6 +43,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         [sys.executable, str(PROGRAM), str(folder)], capture_output=True, text=True, env=environment, check=False
     )
     assert process.returncode == 0, process.stderr[-2000:]
+    assert not [*folder.glob("owned*")]
     answers: dict[str, list[str]] = json.loads(process.stdout.splitlines()[-1])
     return answers
 
@@ -49,6 +54,10 @@ def test_it_is_refused_and_says_what_to_do(case: str, said: dict[str, list[str]]
     assert code == str(ConversionError.exit_code)
     assert re.search(SAID[case], message)
     assert hint
+
+
+def test_no_operator_that_names_a_file_is_forgotten(said: dict[str, list[str]]) -> None:
+    assert said["naming_places"] == []
 
 
 def test_the_child_s_error_arrives_and_nothing_is_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
