@@ -13,9 +13,22 @@ ROOMS := $(patsubst %/__init__.py,%,$(wildcard */__init__.py))
 FAST := $(addprefix tests/,base catalog cli darknet detect fetch pipeline shapes verify view vision \
 	convert/from_darknet convert/onnx_graph convert/to_opencv/test_rewrites.py convert/to_torch/test_operators.py) \
 	$(wildcard tests/test_*.py)
-INSTALL := $(PIP) install --quiet --disable-pip-version-check --constraint constraints.txt
+QUIETLY := --quiet --disable-pip-version-check --constraint constraints.txt
+INSTALL := $(PIP) install $(QUIETLY)
+install-torch = $(1) torch || $(1) --index-url $(TORCH_INDEX) torch
+# What one may install alone; the core is the package without an extra.
+EXTRAS := core cpu torch tf opencv
 
-.PHONY: help install demo test test-fast check audit conformance mutations verify-gpu wheel-test clean
+# $(call clean-environment,NAME,EXTRAS): a new environment that has the wheel, what these extras bring, and pytest.
+define clean-environment
+$(PYTHON) -m venv build/wheel/$(1)
+$(if $(filter torch all,$(2)),$(call install-torch,build/wheel/$(1)/bin/python -m pip install $(QUIETLY)))
+build/wheel/$(1)/bin/python -m pip install $(QUIETLY) pytest \
+	$(foreach extra,$(2),"$$(echo build/wheel/*.whl)[$(extra)]") "$$(echo build/wheel/*.whl)"
+endef
+
+.PHONY: help install demo test test-fast check audit conformance mutations verify-gpu wheel wheel-test clean
+.PHONY: $(EXTRAS:%=wheel-%)
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -54,14 +67,18 @@ mutations: .venv/.everything  ## break models in every known way: each must be c
 verify-gpu: .venv/.everything  ## every model that is here, on the GPU, in ten minutes; writes docs/benchmarks/
 	$(BIN)/python benchmarks/verify_gpu.py
 
-wheel-test: .venv/.everything .venv-opencv4/.ready  ## build the source archive, the wheel from it, and run the suite against that
-	rm -rf build/wheel build/wheel-venv
+wheel-test: $(EXTRAS:%=wheel-%) .venv-opencv4/.ready  ## build source archive and wheel; each extra alone, then the suite, in clean environments
+	$(call clean-environment,suite,$(ORT) all dev)
+	build/wheel/suite/bin/python -m pytest -n 2 --dist worksteal -q
+
+$(EXTRAS:%=wheel-%): wheel-%: wheel
+	$(call clean-environment,$*,$(filter-out core,$*))
+	ZOO_EXTRAS=$(filter-out core,$*) build/wheel/$*/bin/python -m pytest -q tests/wheel/extras.py
+	rm -rf build/wheel/$*
+
+wheel: .venv/.everything
+	rm -rf build/wheel
 	$(BIN)/python -m build --outdir build/wheel . > /dev/null
-	$(PYTHON) -m venv build/wheel-venv
-	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > build/wheel/environment.pth
-	cp build/wheel/environment.pth "$$(build/wheel-venv/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")"
-	build/wheel-venv/bin/python -m pip install --quiet --no-deps --force-reinstall build/wheel/*.whl
-	build/wheel-venv/bin/python -m pytest -n 2 --dist worksteal -q
 
 clean:           ## remove everything that make made
 	rm -rf .venv .venv-opencv4 build zoo-demo *.egg-info .mypy_cache .pytest_cache .ruff_cache
@@ -75,7 +92,7 @@ clean:           ## remove everything that make made
 	touch $@
 
 .venv/.everything: .venv/.core
-	$(INSTALL) torch || $(INSTALL) --index-url $(TORCH_INDEX) torch
+	$(call install-torch,$(INSTALL))
 	$(INSTALL) --editable '.[$(ORT),all,dev]'
 	touch $@
 
