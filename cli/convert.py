@@ -42,6 +42,8 @@ SIZES = ("batch", "width", "height")
               help="TensorFlow: give detections, or boxes and scores before suppression.")  # fmt: skip
 @click.option("--layout", type=click.Choice(["nhwc", "nchw"]), default="nhwc", show_default=True,
               help="Of a picture input, to tf.")  # fmt: skip
+@click.option("--constants", is_flag=True,
+              help="To tf: weights as constants; faster on a CPU, but not to be fine-tuned.")  # fmt: skip
 @click.option("--tflite", is_flag=True, help="To tf: write a .tflite too, as --to tflite does.")
 @click.option("--fp16", is_flag=True, help="To tflite: float16 weights.")
 @click.option("--calibrate", multiple=True, type=click.Path(path_type=Path), metavar="PICTURE|FOLDER",
@@ -81,6 +83,7 @@ def command(chosen: Chosen, to: tuple[str, ...], out: Path | None, as_json: bool
 
 def _options(
     layout: str,
+    constants: bool,
     tflite: bool,
     fp16: bool,
     calibrate: tuple[Path, ...],
@@ -95,8 +98,8 @@ def _options(
     from zoo.pipeline.formats import Options
 
     sizes = {key: told[key] for key in SIZES}
-    writer = {"layout": layout, "tflite": tflite, "fp16": fp16, "calibrate": calibrate}
-    default = {"layout": "nhwc", "tflite": False, "fp16": False, "calibrate": ()}
+    writer = {"layout": layout, "constants": constants, "tflite": tflite, "fp16": fp16, "calibrate": calibrate}
+    default = {"layout": "nhwc", "constants": False, "tflite": False, "fp16": False, "calibrate": ()}
     return Options(
         DarknetOptions(**{key: told[key] for key in DARKNET}, **sizes),
         TensorFlowSourceOptions(**{key: told[key] for key in TENSORFLOW}, **sizes),

@@ -28,12 +28,14 @@ SAVED_MODEL, TFLITE = "saved_model", "model.tflite"
 
 @dataclass(frozen=True)
 class TensorFlowOptions:
-    """`layout` of picture inputs. `tflite` writes model.tflite too: float32, with `fp16` float16 weights, with
-    `calibrate` int8 whose ranges come from these pictures and folders of pictures. It is for one picture, of the size
-    that the manifest of the ONNX file says its source scales pictures to, where the ONNX file leaves the size open.
+    """`layout` of picture inputs. With `constants` the weights are constants of the SavedModel's graph, not variables:
+    faster on a CPU, but nothing to fine-tune. `tflite` writes model.tflite too: float32, with `fp16` float16 weights,
+    with `calibrate` int8 whose ranges come from these pictures and folders of pictures. It is for one picture, of the
+    size that the manifest of the ONNX file says its source scales pictures to, where the ONNX file leaves that open.
     """
 
     layout: Literal["nhwc", "nchw"] = "nhwc"
+    constants: bool = False
     tflite: bool = False
     fp16: bool = False
     calibrate: tuple[Path, ...] = ()
@@ -73,7 +75,7 @@ def onnx_to_tensorflow(
     size = open_size(parent.detector) if parent and has_open_pictures(graph) else None
     fixed = with_fixed_sizes(graph, "a .tflite", size) if options.tflite else None
     with atomic_folder(out) as folder:
-        written = write_saved_model(module_of(graph, options.layout), folder / SAVED_MODEL, *names)
+        written = write_saved_model(module_of(graph, options.layout, options.constants), folder / SAVED_MODEL, *names)
         files = [record_of(path, folder) for path in written]
         if fixed:
             module = module_of(fixed, options.layout)

@@ -1,4 +1,5 @@
 """An ONNX graph as a `tf.Module`: weights are variables named after their layers, the call is one TensorFlow function.
+Where asked for they are constants of the function instead, which TensorFlow computes with faster.
 
 The graph is walked once, while the function is traced: each node's entry in the operator table adds its TensorFlow
 operators. What is known then (constants, fixed sizes) is computed then. Nothing is written to disk here.
@@ -53,29 +54,37 @@ KINDS = (
 )
 LAYOUTS = ("nchw", "nhwc")
 BIG_CONSTANT = 1 << 16  # bytes; larger constants become variables: a SavedModel's graph must stay under 2 GB
+MOST_CONSTANTS = 2_000_000_000  # bytes of weights in a graph, which with the rest of it must stay under 2 GiB
 # Operators that take pictures, and element-wise ones that a picture may pass on its way there.
 PICTURE_OPERATORS = {"Conv", "MaxPool", "AveragePool", "GlobalAveragePool", "Resize", "Upsample", "BatchNormalization"}
 PASSING = {"Add", "Cast", "Clip", "Div", "Identity", "Mul", "Pad", "Slice", "Sub"}
 
 
-def module_from_onnx(model: onnx.ModelProto, *, layout: str = "nchw") -> tf.Module:
+def module_from_onnx(model: onnx.ModelProto, *, layout: str = "nchw", constants: bool = False) -> tf.Module:
     """The module for an ONNX model: call it with the inputs in graph order for a tuple of the outputs in graph order.
 
-    With `layout="nhwc"` picture inputs are N, H, W, C instead of N, C, H, W. Outputs keep ONNX's order of axes.
-    Raises ConversionError where the model is damaged or holds an operator without an entry in the table.
+    With `layout="nhwc"` picture inputs are N, H, W, C instead of N, C, H, W. Outputs keep ONNX's order of axes. With
+    `constants` the weights are constants of the function, not variables. Raises ConversionError where the model is
+    damaged or holds an operator without an entry in the table.
     """
-    return module_of(graph_of(model), layout)
+    return module_of(graph_of(model), layout, constants)
 
 
-def module_of(graph: Graph, layout: str) -> GraphModule:
+def module_of(graph: Graph, layout: str, constants: bool = False) -> GraphModule:
     """The module for a checked graph; see `module_from_onnx`."""
     if layout not in LAYOUTS:
         raise UsageError(f"layout {layout!r} does not exist", hint=f"one of: {', '.join(LAYOUTS)}")
     refuse_unknown(graph)
     graph = simplified(graph)
+    size = sum(array.nbytes for array in graph.initializers.values()) if constants else 0
+    if size > MOST_CONSTANTS:
+        raise ConversionError(
+            f"{graph.source}: {size:,} bytes of weights, more than the {MOST_CONSTANTS:,} that a graph can hold",
+            hint="keep them as variables (leave --constants out)",
+        )
     pictures = picture_inputs(graph) if layout == "nhwc" else set()
     with quietly():
-        return GraphModule(graph, pictures)
+        return GraphModule(graph, pictures, constants)
 
 
 def refuse_unknown(graph: Graph) -> None:
@@ -118,12 +127,12 @@ def picture_inputs(graph: Graph) -> set[str]:
 class GraphModule(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     """A converted graph. Call it with the graph's inputs in order; it gives a tuple of the outputs in order.
 
-    `weights` holds the variables by name; `concrete` is the traced function; `graph` what it was made from.
+    `weights` holds the variables by name, none where they are constants; `concrete` is the traced function.
     """
 
-    def __init__(self, graph: Graph, pictures: set[str]) -> None:
+    def __init__(self, graph: Graph, pictures: set[str], constants: bool) -> None:
         super().__init__(name="converted")
-        writer = _Writer(graph, pictures)
+        writer = _Writer(graph, pictures, constants)
         self.specs = tuple(_spec(value, value.name in pictures, graph) for value in graph.inputs)
         # Not tf.function: it would walk the graph a second time, to be sure that no variable is made in each call.
         self.concrete = tf.compat.v1.wrap_function(writer.write, self.specs)
@@ -147,13 +156,14 @@ def _spec(value: Value, is_picture: bool, graph: Graph) -> tf.TensorSpec:
 
 
 class _Writer:
-    """Writes a graph into the TensorFlow function that is being traced, and makes its variables."""
+    """Writes a graph into the TensorFlow function that is being traced, and makes its variables or constants."""
 
-    def __init__(self, graph: Graph, pictures: set[str]) -> None:
+    def __init__(self, graph: Graph, pictures: set[str], constants: bool) -> None:
         self.weights: dict[str, tf.Variable] = {}
+        self._constants = constants
         self._graph = graph
         self._pictures = pictures
-        self._made: dict[tuple[int, Any], tuple[np.ndarray, str]] = {}  # the array keeps its id taken
+        self._made: dict[tuple[Any, ...], tuple[np.ndarray, Any]] = {}  # the array keeps its id taken
 
     def write(self, *inputs: tf.Tensor) -> tuple[tf.Tensor, ...]:
         values = [
@@ -165,17 +175,22 @@ class _Writer:
     def body(self, graph: Graph, inputs: Sequence[tf.Tensor], scope: Mapping[str, Any]) -> list[tf.Tensor]:
         return self._run(graph, [plain(tensor) for tensor in inputs], scope)
 
-    def variable(
+    def weight(
         self, array: np.ndarray, owner: str, role: str, axes: Sequence[int] | None, trainable: bool
-    ) -> tf.Variable:
-        key = (id(array), None if axes is None else tuple(axes))
+    ) -> tf.Variable | tf.Tensor:
+        place = tf.compat.v1.get_default_graph() if self._constants else None  # a constant belongs to one graph
+        key = (id(array), None if axes is None else tuple(axes), place)
         if key not in self._made:
-            name = _free_name(f"{owner}/{role}", self.weights)
-            self._made[key] = (array, name)
-            with tf.init_scope():
-                initial = array if axes is None else array.transpose(axes)
-                self.weights[name] = tf.Variable(initial, trainable=trainable, name=name)
-        return self.weights[self._made[key][1]]
+            initial = array if axes is None else array.transpose(axes)
+            made = tf.constant(initial) if self._constants else self._variable(initial, trainable, owner, role)
+            self._made[key] = (array, made)
+        return self._made[key][1]
+
+    def _variable(self, initial: np.ndarray, trainable: bool, owner: str, role: str) -> tf.Variable:
+        name = _free_name(f"{owner}/{role}", self.weights)
+        with tf.init_scope():
+            self.weights[name] = tf.Variable(initial, trainable=trainable, name=name)
+        return self.weights[name]
 
     def _run(self, graph: Graph, inputs: Sequence[Laid], outer: Mapping[str, Any]) -> list[tf.Tensor]:
         scope: ChainMap[str, Any] = ChainMap({}, outer)  # type: ignore[arg-type]  # outer is only read
@@ -213,7 +228,7 @@ class _Writer:
 
     def _output(self, value: Input, declared: Value) -> tf.Tensor:
         if isinstance(value, np.ndarray) and value.nbytes > BIG_CONSTANT and value.dtype != object:
-            return tf.identity(self.variable(value, declared.name, "constant", None, trainable=False))
+            return tf.identity(self.weight(value, declared.name, "constant", None, trainable=False))
         return as_tensor(value)
 
 

@@ -34,8 +34,8 @@ Register = Callable[[Function], Function]
 class Builder(Protocol):
     """What a call may ask of the module that is being built."""
 
-    def variable(self, array: np.ndarray, owner: str, role: str, axes: Sequence[int] | None, trainable: bool) -> Any:
-        """The variable for `array` with its axes in the order `axes`; made once."""
+    def weight(self, array: np.ndarray, owner: str, role: str, axes: Sequence[int] | None, trainable: bool) -> Any:
+        """The variable or constant for `array` with its axes in the order `axes`; made once."""
 
     def body(self, graph: Graph, inputs: Sequence[tf.Tensor], scope: Mapping[str, Any]) -> list[tf.Tensor]:
         """Run the body of a control-flow node, which sees the values in `scope`."""
@@ -93,11 +93,12 @@ class Call:
     def weight(
         self, position: int, role: str, axes: Sequence[int] | None = None, *, trainable: bool = True
     ) -> tf.Tensor:
-        """An input that is a weight, with its axes reordered: a variable named after the layer where it is constant."""
+        """An input that is a weight, with its axes reordered: one of the module's, named after the layer, where it is
+        constant."""
         value = self.input(position)
         if isinstance(value, np.ndarray) and value.dtype != object:
             owner = self.node.name or next(filter(None, self.node.outputs))
-            return self.builder.variable(value, owner, role, axes, trainable)
+            return self.builder.weight(value, owner, role, axes, trainable)
         tensor = as_tensor(value)
         return tensor if axes is None or tensor is None else tf.transpose(tensor, axes)
 

@@ -100,6 +100,20 @@ def test_converting_twice_gives_the_same_bytes_and_a_silent_terminal(
     assert read_artifact(tmp_path / "again").files == artifact.files
 
 
+def test_constants_are_in_the_graph_file(source: Path, tmp_path: Path) -> None:
+    """And TensorFlow finds nothing to train; the numbers are the same."""
+    artifact = onnx_to_tensorflow(source, tmp_path / "constants", TensorFlowOptions(constants=True))
+    assert artifact.options["constants"]
+    kernel = onnx.numpy_helper.to_array(onnx.load(source).graph.initializer[0]).transpose(2, 3, 1, 0)
+    assert kernel.tobytes() in artifact.model.read_bytes()
+    loaded = tf.saved_model.load(str(artifact.model.parent))
+    assert not loaded.weights
+    images = noise(3, 16, 16, 3)
+    expected = run_onnxruntime(detector(), images.transpose(0, 3, 1, 2))[0]
+    assert np.abs(loaded(images)[0] - expected).max() < 1e-5
+    assert np.abs(loaded.signatures["serving_default"](images=tf.constant(images))["boxes"] - expected).max() < 1e-5
+
+
 def test_a_parent_manifest_carries_over(source: Path, tmp_path: Path) -> None:
     parent = Artifact(
         folder=source.parent,

@@ -69,7 +69,13 @@ def test_an_int8_file_from_a_folder_of_pictures_still_detects(tmp_path: Path) ->
     assert shown.stdout == f"{tmp_path / 'out' / 'saved_model' / 'saved_model.pb'}\n"
     artifact = read_artifact(tmp_path / "out")
     assert artifact.inputs[0].shape == ("batch", 3, 160, 160)
-    assert artifact.options == {"layout": "nchw", "tflite": True, "fp16": False, "calibrate": ["pictures"]}
+    assert artifact.options == {
+        "layout": "nchw",
+        "constants": False,
+        "tflite": True,
+        "fp16": False,
+        "calibrate": ["pictures"],
+    }
     runner = interpreter(artifact.folder / "model.tflite").get_signature_runner("serving_default")
 
     def detect(images: Array) -> tuple[Array, Array]:

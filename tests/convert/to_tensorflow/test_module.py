@@ -16,6 +16,8 @@ from zoo.convert.to_tensorflow import module_from_onnx
 from zoo.convert.to_tensorflow.backend import tf
 
 node = helper.make_node
+PICTURE_SHAPE = (2, 4, 8, 8)
+PICTURE = helper.make_tensor_value_info("x", 1, PICTURE_SHAPE)
 
 
 def kinds(module: Any) -> list[str]:
@@ -249,6 +251,40 @@ def test_weights_are_variables_named_after_the_layers_and_train() -> None:
     for variable, gradient in zip(module.trainable_variables, gradients, strict=True):
         variable.assign_sub(gradient)
     assert float(tf.reduce_mean(module(images)[0])) < before
+
+
+def test_weights_can_be_constants_of_the_graph() -> None:
+    module = module_from_onnx(detector(), layout="nhwc", constants=True)
+    assert not module.weights
+    assert not module.concrete.graph.captures
+    images = noise(2, 16, 16, 3)
+    close(module(images)[0], run_onnxruntime(detector(), images.transpose(0, 3, 1, 2))[0])
+
+
+def test_a_constant_of_several_layers_is_written_once_in_each_graph() -> None:
+    body = helper.make_graph(
+        [node("Conv", ["x", "w"], ["again"]), node("Identity", ["go"], ["going"])],
+        "body",
+        [helper.make_tensor_value_info("i", 7, []), helper.make_tensor_value_info("go", 9, []), PICTURE],
+        [helper.make_tensor_value_info("going", 9, []), helper.make_tensor_value_info("again", 1, PICTURE_SHAPE)],
+    )
+    nodes = [
+        node("Conv", ["images", "w"], ["once"]),
+        node("Loop", ["times", "", "once"], ["often"], body=body),
+        node("Conv", ["often", "w"], ["last"]),
+    ]
+    weights = {"w": noise(4, 4, 1, 1), "times": np.array(3)}
+    made, images = model(nodes, {"images": PICTURE_SHAPE}, ["last"], weights), noise(*PICTURE_SHAPE)
+    module = module_from_onnx(made, constants=True)
+    close(module(images)[0], run_onnxruntime(made, images)[0])
+    constants = [one.outputs[0] for one in module.concrete.graph.get_operations() if one.type == "Const"]
+    assert sum(constant.shape == (1, 1, 4, 4) for constant in constants) == 1
+
+
+def test_more_constants_than_a_graph_can_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("zoo.convert.to_tensorflow.module.MOST_CONSTANTS", 1000)
+    with pytest.raises(ConversionError, match=r"bytes of weights, more than the 1,000 that a graph can hold"):
+        module_from_onnx(detector(), constants=True)
 
 
 def test_xla_compiles_where_sizes_are_fixed() -> None:
