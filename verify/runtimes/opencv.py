@@ -42,13 +42,21 @@ class OpenCVRunner:
         self._names = _own_names(self._net, self.outputs)
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
+        found = self._forward(feeds)
+        missing = [spec.name for spec in self.outputs if spec.name not in found]
+        if missing:
+            raise VerificationError(f"{self._path.name}: OpenCV gives nothing for the output {missing[0]}")
+        return found
+
+    def _forward(self, feeds: Tensors) -> dict[str, Array]:
+        """The outputs but those of layers that OpenCV has fused: it gives nothing there."""
         try:
             for name, array in feeds.items():
                 self._net.setInput(array, name)
             results = self._net.forward(self._names)
         except self._cv2.error as error:
             raise VerificationError(f"{self._path.name}: the run ends with: {error}") from error
-        return {spec.name: array for spec, array in zip(self.outputs, results, strict=True)}
+        return {spec.name: array for spec, array in zip(self.outputs, results, strict=True) if array is not None}
 
     def bind(self, feeds: Tensors) -> Bound:
         return bind_by_running(self.run, feeds)
@@ -60,7 +68,7 @@ class OpenCVRunner:
             nodes = expose(self._path, exposed)
             try:
                 runner = OpenCVRunner(exposed, self._settings, self._engine)
-                found = runner.run(feeds)
+                found = runner._forward(feeds)
             except VerificationError:
                 return {}
         return {node: found[tensor] for tensor, node in nodes.items() if tensor in found}

@@ -62,7 +62,7 @@ class TFLiteRunner:
         return bind_by_running(self.run, feeds)
 
     def tensors(self, feeds: Tensors) -> dict[str, Array]:
-        """See `Runner`. Needs an interpreter of its own, which keeps them and fuses nothing; empty where that cannot run
+        """See `Runner`. Needs an interpreter of its own, which keeps them and fuses nothing; empty where it cannot run
         the file: XNNPACK, which it does without, takes slices of more dimensions."""
         try:
             interpreter = _interpreter(self._tf, self._path, self._threads, keep=True)

@@ -8,6 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import onnx
+import onnx.parser
 import pytest
 
 from tests.verify import tiny
@@ -95,3 +98,19 @@ def test_inner_tensors_come_from_the_same_engine(monkeypatch: pytest.MonkeyPatch
     with closing(opencv.load(artifact.model, Settings())) as runner:
         assert runner.tensors(make_samples(tiny.INPUTS, 0)[0].feeds)
     assert engines == ["classic", "classic"]
+
+
+SWISH = """<ir_version: 8, opset_import: ["" : 17]>
+g (float[1, 3, 4, 4] x) => (float[1, 2, 4, 4] y) <float[2, 3, 1, 1] w = {1, 2, 3, 4, 5, 6}> {
+  c = Conv (x, w)
+  s = Sigmoid (c)
+  y = Mul (c, s)
+}"""
+
+
+def test_a_layer_that_opencv_has_fused_has_no_tensor(tmp_path: Path) -> None:
+    """It gives None for the sigmoid of a swish."""
+    (tmp_path / "model.onnx").write_bytes(onnx.parser.parse_model(SWISH).SerializeToString())
+    with closing(opencv.load(tmp_path / "model.onnx", Settings())) as runner:
+        found = runner.tensors({"x": np.full((1, 3, 4, 4), 0.1, np.float32)})
+    assert sorted(found) == ["c", "y"]
