@@ -21,8 +21,8 @@ from zoo.pipeline.convert import convert_model
 from zoo.verify.inputs import closed, make_samples
 from zoo.verify.runtimes.protocol import Settings, available_threads
 from zoo.verify.runtimes.table import load_runner
-from zoo.verify.side_by_side import time_in_turns
-from zoo.verify.speed import IN_TURNS, Call, Comparison, compare_times, median_interval
+from zoo.verify.side_by_side import of_turns, time_in_turns
+from zoo.verify.speed import EFFORTS, Call, Comparison, compare_times, measure, median_interval, warm_up
 
 
 def main() -> int:
@@ -54,12 +54,14 @@ def compare(model: Path, slower: float, seed: int) -> Comparison:
         calls: list[Call] = [runner.bind(feeds)[0] for runner in (first, second)]
         if slower:
             calls[1] = delayed(calls[1], slower)
-        return compare_times(time_in_turns(calls, IN_TURNS["full"]), seed)
+        for call in calls:
+            warm_up(call, EFFORTS["full"])
+        return compare_times(of_turns(time_in_turns(calls, EFFORTS["full"])), seed)
 
 
 def delayed(call: Call, per_cent: float) -> Call:
     """The same call, which takes so much longer."""
-    usual = median_interval(time_in_turns([call], IN_TURNS["quick"])[:, 0]).value
+    usual = median_interval(measure(call, EFFORTS["quick"])).value
 
     def slow() -> None:
         call()

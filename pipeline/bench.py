@@ -1,12 +1,10 @@
 """Measures models in several formats, on several devices, in turns: the table that people publish.
 
-The measuring is `zoo.verify.speed`'s. All formats and devices of a model are loaded together and run one after the
-other, round by round in alternating order, so that what the machine does meanwhile strikes all of them alike.
+The measuring is `zoo.verify.side_by_side`'s: all formats and devices of a model are loaded together and take turns.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -21,7 +19,8 @@ from zoo.verify.environment import environment
 from zoo.verify.inputs import make_samples
 from zoo.verify.result import Interval
 from zoo.verify.runtimes.protocol import Array, Settings
-from zoo.verify.speed import Effort, measure, median_interval, seconds, warm_up
+from zoo.verify.side_by_side import time_in_turns
+from zoo.verify.speed import Effort, measure, median_interval, warm_up
 from zoo.vision.contract import Rule
 from zoo.vision.preprocess import Pixels
 
@@ -81,7 +80,6 @@ class _Entry:
     prepared: Prepared
     call: Callable[[], None]
     outputs: Callable[[], dict[str, Array]]
-    times: list[float]
 
 
 Finder = Callable[[str, str], Artifact]
@@ -117,8 +115,12 @@ def _measure_model(
         entries = [_entry(stack, name, one, device, find, threads) for one in formats for device in devices]
         usable = [entry for entry in entries if isinstance(entry, _Entry)]
         tell(f"{name}: measuring {len(usable)} in turns")
-        _in_turns(usable, effort)
-        return [_row(entry, usable[0]) if isinstance(entry, _Entry) else entry for entry in entries]
+        for entry in usable:
+            warm_up(entry.call, effort)
+        times = iter(time_in_turns([entry.call for entry in usable], effort).swapaxes(0, 1) if usable else ())
+        return [
+            _row(entry, next(times).reshape(-1), usable[0]) if isinstance(entry, _Entry) else entry for entry in entries
+        ]
 
 
 def _entry(stack: ExitStack, name: str, format: str, device: str, find: Finder, threads: int) -> _Entry | Row:
@@ -132,7 +134,7 @@ def _entry(stack: ExitStack, name: str, format: str, device: str, find: Finder, 
     except ZooError as error:
         problem = "; ".join(filter(None, (error.message, error.hint)))
         return Row(name, format, device, threads=threads, problem=problem, exit_code=error.exit_code)
-    return _Entry(row, detector, prepared, call, outputs, [])
+    return _Entry(row, detector, prepared, call, outputs)
 
 
 def _picture() -> Pixels:
@@ -143,19 +145,8 @@ def _picture() -> Pixels:
     return pixels
 
 
-def _in_turns(entries: Sequence[_Entry], effort: Effort) -> None:
-    for entry in entries:
-        warm_up(entry.call, effort)
-    end = time.perf_counter() + effort.seconds * len(entries)
-    turn = 0
-    while entries and (turn < effort.runs or time.perf_counter() < end):
-        for entry in entries if turn % 2 else entries[::-1]:
-            entry.times.append(seconds(entry.call))
-        turn += 1
-
-
-def _row(entry: _Entry, first: _Entry) -> Row:
-    times, raw = np.array(entry.times), Raw(entry.outputs(), 0.0)
+def _row(entry: _Entry, times: Array, first: _Entry) -> Row:
+    raw = Raw(entry.outputs(), 0.0)
     found = entry.detector.finish(raw, entry.prepared)
     picture = _picture()
 

@@ -16,7 +16,6 @@ from zoo.base.artifact import MANIFEST, Artifact, FileRecord, read_artifact
 from zoo.base.errors import ConversionError, MissingBackend, UsageError, ZooError
 from zoo.catalog import Store
 from zoo.convert.from_tensorflow.source import find_source
-from zoo.pipeline.beside import beside_each_other
 from zoo.pipeline.convert import convert, needs_hub, options_for
 from zoo.pipeline.formats import HUB
 from zoo.pipeline.formats import Options as Conversion
@@ -176,7 +175,7 @@ def _judge(
         on_device = _on(options, device)
         with ExitStack() as opened:
             found = [_examined(opened, artifact, reference, on_device, pictures, hub) for artifact in artifacts]
-            by_device.append(_timed(found, reference, on_device, base, alone))
+            by_device.append(_timed(found, on_device, base, alone))
     return [report for same_artifact in zip(*by_device, strict=True) for report in same_artifact]
 
 
@@ -200,16 +199,11 @@ def _examined(
         return Examined(artifact, unverified(error, *told, options))
 
 
-def _timed(
-    candidates: Sequence[Examined], reference: Reference, options: Options, base: Artifact | None, alone: Alone
-) -> list[Report]:
+def _timed(candidates: Sequence[Examined], options: Options, base: Artifact | None, alone: Alone) -> list[Report]:
     """The reports with the speeds, all taken while nothing else runs, and each verdict recorded."""
-    if not any(one.to_be_timed(options) for one in candidates):
-        reports = [one.report for one in candidates]
-    else:
-        with alone():
-            reports = [timed(one, options) if one.to_be_timed(options) else one.report for one in candidates]
-            reports = beside_each_other(candidates, reports, reference.inputs, options, base)
+    waited = alone() if any(one.to_be_timed(options) for one in candidates) else nullcontext()
+    with waited:
+        reports = timed(candidates, options, base)
     for one, report in zip(candidates, reports, strict=True):
         record(one.artifact, report)
     return reports

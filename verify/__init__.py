@@ -4,8 +4,10 @@ The reference is a `DarknetReference` (cfg and weights, run in float64), a `Tens
 TensorFlow) or an `ArtifactReference` (any other model).
 """
 
+from zoo.verify.candidate import Examined, Options
 from zoo.verify.result import Report
-from zoo.verify.run import Examined, Options, examined, timed, unverified, verify_artifact
+from zoo.verify.run import examined, unverified, verify_artifact
+from zoo.verify.timing import timed
 from zoo.verify.truth import ArtifactReference, Reference
 from zoo.verify.truth_darknet import DarknetReference
 from zoo.verify.truth_tensorflow import TensorFlowReference

@@ -9,60 +9,31 @@ and the timed run's outputs are as good.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from zoo.base.artifact import Artifact, FileRecord
 from zoo.base.errors import UsageError, VerificationError, ZooError
 from zoo.verify.bisect import bisect
+from zoo.verify.candidate import Examined, Options
 from zoo.verify.detections import Suppression
 from zoo.verify.detector import ROWS, has_detections, judge_detections
 from zoo.verify.environment import environment
 from zoo.verify.inputs import batch_limit, closed, make_samples
-from zoo.verify.noise import MARGIN
-from zoo.verify.parity import CandidateRun, Evidence, contract, floors, judge_output, plan, run_candidate
+from zoo.verify.parity import Evidence, contract, floors, judge_output, plan, run_candidate
 from zoo.verify.partial import are_candidates, judge_candidates, owed
 from zoo.verify.pictures import load_pictures
 from zoo.verify.placement import left_to_cpu, operators_of
 from zoo.verify.proposals import BOXES, SCORES, judge_proposals, unsettled
-from zoo.verify.result import BatchCost, DetectionResult, Device, OutputResult, Report, SpeedResult
+from zoo.verify.result import DetectionResult, Device, OutputResult, Report
 from zoo.verify.rows import are_rows, judge_rows, rows_among
-from zoo.verify.runtimes.protocol import Array, Runner, Settings, available_threads
-from zoo.verify.runtimes.table import load_on, load_runner
+from zoo.verify.runtimes.protocol import Runner, Settings
+from zoo.verify.runtimes.table import load_on
 from zoo.verify.second_look import instability
-from zoo.verify.speed import EFFORTS
-from zoo.verify.timing import cost_of_batches, time_candidate
+from zoo.verify.timing import timed
 from zoo.verify.truth import Reference
-from zoo.verify.verdict import FAIL, PASS, Judgement, overall
-
-
-@dataclass(frozen=True)
-class Options:
-    """How to verify. `device` may be "auto"; `batches` of None are 1 and 3 where the model takes any, else its own.
-
-    `margin` (times the noise floor) of None is the margin of the precision; `speed` is "full", "quick" or "none";
-    `threshold` and `nms` are those of the detections compared. `bisect` compares layer by layer even where nothing
-    failed. `shared` says that other work goes on beside this until speeds are measured.
-    """
-
-    device: str = "cpu"
-    precision: str = "fp32"
-    batches: tuple[int, ...] | None = None
-    threads: int = field(default_factory=available_threads)
-    seed: int = 0
-    margin: float | None = None
-    speed: str = "full"
-    threshold: float = 0.25
-    nms: float = 0.45
-    bisect: bool = False
-    shared: bool = False
-
-    @property
-    def allowed(self) -> float:
-        """The margin to judge with."""
-        return MARGIN[self.precision] if self.margin is None else self.margin
-
+from zoo.verify.verdict import FAIL, Judgement, overall
 
 DEFAULT_BATCHES = (1, 3)
 PROPOSALS = (BOXES, SCORES)
@@ -83,32 +54,7 @@ def verify_artifact(
     """
     options = options or Options()
     with examined(artifact, reference, options, pictures, hub) as candidate:
-        return timed(candidate, options) if candidate.to_be_timed(options) else candidate.report
-
-
-@dataclass(frozen=True)
-class Examined:
-    """An artifact after everything but its speed. `report` is on what was found so far; `runner` is the open model on a
-    CPU, `evidence` what was compared, and `judge` the verdict on any evidence: all None where there is nothing to time.
-    """
-
-    artifact: Artifact
-    report: Report
-    runner: Runner | None = None
-    evidence: Evidence | None = None
-    judge: Callable[[Evidence], Judgement] | None = None
-
-    def to_be_timed(self, options: Options) -> bool:
-        """Whether it passed so far, and its speed is asked for."""
-        return self.report.passed and options.speed != "none"
-
-    def opened(self) -> AbstractContextManager[Runner]:
-        """The model to time: on a GPU a session of its own, which may search for the fastest algorithms."""
-        if self.runner:
-            return nullcontext(self.runner)
-        device = self.report.device
-        settings = Settings(device.used, self.report.precision, device.threads, tune=True)
-        return closing(load_runner(self.artifact.model, self.artifact.format, settings))
+        return timed([candidate], options)[0]
 
 
 @contextmanager
@@ -199,20 +145,6 @@ def _judge(
     return Examined(artifact, report, runner, evidence, judge)
 
 
-def timed(candidate: Examined, options: Options) -> Report:
-    """The report with the speed of a model that passed so far, and the verdict on the timed run's outputs."""
-    report = candidate.report
-    assert candidate.evidence
-    assert candidate.judge
-    try:
-        with candidate.opened() as runner:
-            speed, scaling = _speed(runner, candidate.evidence, options, candidate.judge, report.batches)
-    except VerificationError as error:
-        return _failed(report, error.message)
-    judgement = overall([("speed", speed.judgement)])
-    return replace(report, speed=speed, scaling=scaling, judgement=judgement)
-
-
 def _judged(
     names: Sequence[str], artifact: Artifact, reference: Reference, options: Options, evidence: Evidence
 ) -> tuple[tuple[OutputResult, ...], DetectionResult | None]:
@@ -255,27 +187,6 @@ def _telling_first(outputs: Sequence[OutputResult]) -> list[OutputResult]:
 def _in_rows(outputs: Sequence[OutputResult]) -> list[str]:
     names = [output.name for output in outputs]
     return rows_among(names) if are_rows(names) else []
-
-
-def _speed(
-    runner: Runner,
-    evidence: Evidence,
-    options: Options,
-    judge: Callable[[Evidence], Judgement],
-    sizes: Sequence[int],
-) -> tuple[SpeedResult, tuple[BatchCost, ...]]:
-    """Time the first batch, and what the other sizes cost. A timed sample is judged by the same rules as before: a
-    failure is one, but whether the samples prove anything was judged on all of them; one of them alone need not."""
-    size = evidence.runs[0].batch
-    batch = [run.sample for run in evidence.runs[:size]]
-
-    def judge_one(position: int, outputs: dict[str, Array]) -> Judgement:
-        judgement = judge(replace(evidence, runs=[CandidateRun(position, size, outputs)]))
-        return judgement if judgement.verdict == FAIL else Judgement(PASS)
-
-    truth = evidence.observations[0].truth
-    speed = time_candidate(runner, evidence.samples, batch, EFFORTS[options.speed], judge_one, truth)
-    return speed, cost_of_batches(runner, evidence.samples, speed, sizes)
 
 
 def _suppression(reference: Reference, options: Options) -> Suppression:

@@ -34,14 +34,18 @@ class Effort:
     warm_up: float
     narrow: float = 0.0
 
-    def series(self, run: Callable[[int], T], width: Callable[[list[T]], float], candidates: int = 1) -> list[T]:
-        """What each `run` gives, which is told its number; `seconds` is for each of the candidates. `width` is that of
-        the interval so far, and is asked for more and more rarely."""
+    def series(
+        self, run: Callable[[int], T], width: Callable[[list[T]], float], candidates: int = 1, at_once: int = 1
+    ) -> list[T]:
+        """What each `run` gives, which is told its number and runs each of the candidates so often `at_once`; `seconds`
+        and `runs` are for each of them. `width` is that of the interval so far, and is asked for more and more rarely.
+        """
         found: list[T] = []
         looked = 0
+        least = math.ceil(self.runs / at_once)
         end = time.perf_counter() + self.seconds * candidates
-        while len(found) < self.runs or time.perf_counter() < end:
-            if self.narrow and len(found) >= max(self.runs, looked * SPARSELY):
+        while len(found) < least or time.perf_counter() < end:
+            if self.narrow and len(found) >= max(least, looked * SPARSELY):
                 looked = len(found)
                 if width(found) <= self.narrow:
                     break
@@ -53,11 +57,6 @@ FULL = Effort(seconds=3.0, runs=100, warm_up=10.0, narrow=0.01)
 QUICK = Effort(seconds=0.5, runs=10, warm_up=1.0)
 GLANCE = Effort(seconds=0.3, runs=5, warm_up=0.5)  # for the cost of larger batches
 EFFORTS = {"full": FULL, "quick": QUICK}
-# For each of several candidates in turns.
-IN_TURNS = {
-    "full": Effort(seconds=3.0, runs=25, warm_up=2.0, narrow=0.02),
-    "quick": Effort(seconds=0.4, runs=10, warm_up=0.5),
-}
 
 WINDOW = 5  # runs in each half of the warm-up test
 STABLE = 0.05  # medians of two neighbouring windows closer than this: warm
@@ -140,7 +139,7 @@ class Comparison:
 
 
 def compare_times(rounds: Array, seed: int = 0) -> Comparison:
-    """The comparison from times [rounds, 2], taken in turns (see `side_by_side`). The ratio is second / first."""
+    """The comparison from times [rounds, 2] of turns (see `side_by_side.of_turns`). The ratio is second / first."""
     ratio = median_interval(np.log(rounds[:, 1] / rounds[:, 0]), seed)
     halves = [np.median(np.log(rounds[::2, side])) - np.median(np.log(rounds[1::2, side])) for side in (0, 1)]
     interval = Interval(*(math.exp(value) for value in (ratio.value, ratio.low, ratio.high)))

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from tests.documents.desk import lay, stand_ins, type_in
 from tests.documents.reading import Command, commands, links, python_blocks
 from tests.test_architecture import MAY_IMPORT, sources
-from zoo.verify.speed import EFFORTS, IN_TURNS
+from zoo.verify.speed import EFFORTS
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "shapes" / "README.md"]
 NO_GPU = 5  # the exit code where a device that is asked for is not here
@@ -40,7 +40,6 @@ def at_desk(desk: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every document begins with an empty store: `zoo verify --all` means what that document has fetched. What is timed
     is timed shortly: that a command works is seen as well, and how sure its figures are is tested in tests/verify."""
     monkeypatch.setitem(EFFORTS, "full", EFFORTS["quick"])
-    monkeypatch.setitem(IN_TURNS, "full", IN_TURNS["quick"])
     monkeypatch.chdir(desk)
     monkeypatch.setenv("ZOO_HOME", str(desk / "homes" / path.stem))
     monkeypatch.setenv("ZOO_CATALOG", str(stand_ins(path.read_text(), desk / f"{path.stem}.yaml")))

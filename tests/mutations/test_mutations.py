@@ -13,8 +13,8 @@ from tests.mutations import darknet_kinds, networks
 from tests.mutations.kinds import MUTATIONS
 from tests.verify import tiny
 from zoo.base.artifact import Artifact, FileRecord
+from zoo.verify import Options, verify_artifact
 from zoo.verify.result import Report
-from zoo.verify.run import Options, verify_artifact
 from zoo.verify.verdict import FAIL, PASS
 
 OPTIONS = Options(speed="none", threads=1)

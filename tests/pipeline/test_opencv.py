@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from zoo.base.errors import MissingBackend
 from zoo.cli.convert import command
 from zoo.pipeline.verify import verify_model
-from zoo.verify.run import Options
+from zoo.verify import Options
 from zoo.verify.verdict import PASS
 
 MODEL = "shapes-tiny"

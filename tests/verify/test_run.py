@@ -13,14 +13,13 @@ from PIL import Image
 from tests.verify import tiny
 from zoo.base.artifact import Artifact, TensorSpec
 from zoo.base.errors import UsageError
-from zoo.verify import ArtifactReference, run
+from zoo.verify import ArtifactReference, Options, run, verify_artifact
 from zoo.verify.detections import Suppression
 from zoo.verify.detector import judge_detections
 from zoo.verify.judge import judge_again
 from zoo.verify.parity import Evidence, plan
 from zoo.verify.pictures import find_pictures
 from zoo.verify.result import DetectionResult, Report
-from zoo.verify.run import Options, verify_artifact
 from zoo.verify.runtimes.onnx_runtime import OnnxRuntimeRunner
 from zoo.verify.runtimes.protocol import Array, Tensors
 from zoo.verify.verdict import FAIL, INCONCLUSIVE, PASS, Judgement

@@ -9,7 +9,7 @@ import pytest
 
 from zoo.verify import speed
 from zoo.verify.runtimes.protocol import Array
-from zoo.verify.side_by_side import time_in_turns
+from zoo.verify.side_by_side import TURN, of_turns, time_in_turns
 from zoo.verify.speed import LONGEST, Effort, compare_times, is_stable, measure, median_interval, warm_up
 
 NOTHING = Effort(seconds=0.0, runs=7, warm_up=0.0)
@@ -53,17 +53,23 @@ def test_measuring_ends_early_only_where_the_median_is_certain(monkeypatch: pyte
 
 
 def test_turns_end_early_only_where_every_ratio_is_certain(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, enough = Clock(monkeypatch), Effort(30.0, 25, 0, narrow=0.02)
-    assert len(time_in_turns([clock.takes(0.015625), clock.takes(0.03125)], enough)) == 25
+    clock, enough = Clock(monkeypatch), Effort(30.0, 100, 0, narrow=0.02)
+    assert time_in_turns([clock.takes(0.015625), clock.takes(0.03125)], enough).shape == (100 // TURN, 2, TURN)
     calls = [clock.takes(0.015625), clock.takes(0.03125), clock.takes(*uncertain(0.3))]
     assert len(time_in_turns(calls, enough)) > 100
 
 
+def test_one_alone_takes_turns_until_its_time_is_certain(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, enough = Clock(monkeypatch), Effort(30.0, 100, 0, narrow=0.01)
+    assert len(time_in_turns([clock.takes(0.015625)], enough)) == 100 // TURN
+    assert time_in_turns([clock.takes(*uncertain(0.3))], enough).size > 1000
+
+
 def test_a_ratio_far_from_1_need_be_certain_in_proportion_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock, enough = Clock(monkeypatch), Effort(30.0, 25, 0, narrow=0.02)
+    clock, enough = Clock(monkeypatch), Effort(30.0, 100, 0, narrow=0.02)
     rounds = time_in_turns([clock.takes(0.0625), clock.takes(*uncertain(0.3))], enough)
     assert len(rounds) < 50
-    ratio = compare_times(rounds).ratio
+    ratio = compare_times(of_turns(rounds)).ratio
     assert 0.02 < (ratio.high - ratio.low) / 2 / ratio.value < 0.14
 
 
@@ -124,7 +130,11 @@ def test_turns_swap_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return run
 
-    comparison = compare_times(time_in_turns([call("a"), call("b")], NOTHING))
-    assert "".join(order[-16:]) in ("aabbbbaa" * 2, "bbaaaabb" * 2)  # each once untimed, then timed
-    assert comparison.rounds == 7
-    assert not comparison.differs
+    rounds = time_in_turns([call("a"), call("b")], NOTHING)
+    turn = TURN + 1  # one of them untimed
+    assert "".join(order[-4 * turn :]) in (
+        "a" * turn + "b" * 2 * turn + "a" * turn,
+        "b" * turn + "a" * 2 * turn + "b" * turn,
+    )
+    assert rounds.shape == (2, 2, TURN)  # at least seven runs of each
+    assert not compare_times(of_turns(rounds)).differs

@@ -13,10 +13,10 @@ import pytest
 from tests.mutations.kinds import MUTATIONS
 from tests.verify import tiny
 from tests.verify.browser import Page, browser_page
+from zoo.verify import Options, verify_artifact
 from zoo.verify.reports.as_html import to_html, write_html
 from zoo.verify.reports.html_text import VOID
 from zoo.verify.result import BatchCost, Compared, Gate, Interval, LayerResult, Report
-from zoo.verify.run import Options, verify_artifact
 
 HOSTILE = '</style><script>alert(1)</script><img src=x onerror=alert(2)>" onload="\x00\u202e'
 TAB, ENTER, SPACE = ("Tab", 9), ("Enter", 13, "\r"), (" ", 32, " ")

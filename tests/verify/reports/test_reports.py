@@ -17,12 +17,12 @@ from tests.verify import tiny
 from tests.verify.reports.junit_schema import problems
 from tests.verify.reports.schema_of import schema
 from zoo.base.errors import UsageError
+from zoo.verify import Options, verify_artifact
 from zoo.verify.reports.as_json import SCHEMA_FILE, read_json, to_json, write_json
 from zoo.verify.reports.as_junit import to_junit
 from zoo.verify.reports.as_markdown import to_markdown
 from zoo.verify.reports.on_terminal import show
 from zoo.verify.result import Report, summary
-from zoo.verify.run import Options, verify_artifact
 
 
 @pytest.fixture(scope="module")

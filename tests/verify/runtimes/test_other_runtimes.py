@@ -20,8 +20,8 @@ from zoo.base.errors import MissingBackend, UsageError, VerificationError
 from zoo.convert.to_tensorflow.artifact import TensorFlowOptions, onnx_to_tensorflow
 from zoo.convert.to_torch import TorchOptions, onnx_to_torch
 from zoo.pipeline.verify import read_model
+from zoo.verify import Options, verify_artifact
 from zoo.verify.inputs import as_inputs, make_samples, stack
-from zoo.verify.run import Options, verify_artifact
 from zoo.verify.runtimes.protocol import Settings, declared
 from zoo.verify.runtimes.table import format_of, load_runner
 from zoo.verify.verdict import FAIL, PASS
