@@ -117,7 +117,7 @@ def read_artifact(folder: Path) -> Artifact:
         for key in ("labels", "notes", "verdicts"):
             content[key] = tuple(content[key])
         return Artifact(folder=folder, **content)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{path} is not a manifest of zoo: {error}", hint="convert the model again: zoo convert … --to …"
         ) from error

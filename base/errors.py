@@ -7,7 +7,8 @@ ZooError
 ├── MissingBackend      5   an asked-for package, backend or device is not on this machine
 └── VerificationError   1   a parity or speed gate failed, or a verdict could not be reached
 
-Everything else that escapes is a bug in zoo and shows a traceback.
+What the system refuses (an OSError: a folder that cannot be written, a full disk) ends the command with 2. Everything
+else that escapes is a bug in zoo and shows a traceback.
 """
 
 from __future__ import annotations

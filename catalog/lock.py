@@ -70,7 +70,7 @@ class LockFile:
             }
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UsageError(
                 f"the lock file {self.path} cannot be read: {error}",
                 hint="restore it from version control; to accept new contents, delete the entry or the file",

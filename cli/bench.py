@@ -9,7 +9,7 @@ import click
 
 from zoo.base.errors import UsageError
 from zoo.cli.detect import split
-from zoo.cli.options import catalog_option, complete_models
+from zoo.cli.options import catalog_option, complete_formats, complete_models, console
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,7 +22,7 @@ SHOWN = ("model", "format", "device", "FPS", "median ms", "p95 ms", "p99 ms", "d
 @click.command("bench")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_models)
 @click.option("--formats", "--format", "formats", multiple=True, default=("onnx",), show_default=True,
-              help="onnx, torch, tf, tflite, opencv; with commas.")  # fmt: skip
+              shell_complete=complete_formats, help="onnx, torch, tf, tflite, opencv; with commas.")  # fmt: skip
 @click.option("--devices", "--device", "devices", multiple=True, default=("cpu",), show_default=True,
               help="cpu, cuda, cuda:N or auto; with commas.")  # fmt: skip
 @click.option("--threads", type=click.IntRange(1, 256), help="Threads on the CPU.  [default: all]")
@@ -83,13 +83,13 @@ def command(
         effort=EFFORTS["quick" if quick else "full"],
         tell=lambda line: progress.print(line, highlight=False, markup=False),
     )
-    _print(bench, Console())
+    _print(bench, console())
     for path in write_bench(bench, out) if out else ():
         click.echo(path)
     return bench.exit_code
 
 
-def _print(bench: Bench, console: Console) -> None:
+def _print(bench: Bench, terminal: Console) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -101,4 +101,4 @@ def _print(bench: Bench, console: Console) -> None:
     for row in bench.rows:
         named = dict(zip(HEAD, cells(row), strict=True))
         table.add_row(*(escape(named[heading]) for heading in SHOWN))
-    console.print(table)
+    terminal.print(table)

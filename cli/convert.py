@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import json_option, verbose_option
+from zoo.cli.options import complete_formats, json_option, verbose_option
 from zoo.cli.sources import Chosen, source_options
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ SIZES = ("batch", "width", "height")
 
 @click.command("convert")
 @source_options
-@click.option("--to", multiple=True, default=("onnx",), show_default=True,
+@click.option("--to", multiple=True, default=("onnx",), show_default=True, shell_complete=complete_formats,
               help="Format to write: onnx, torch, tf, tflite, opencv, opencv-classic (for OpenCV 4's own Darknet and "
                    "TensorFlow readers); may be given again.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to; else the store.")

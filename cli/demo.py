@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from zoo.cli.options import console
+
 
 @click.command("demo")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="zoo-demo", show_default=True,
@@ -16,16 +18,14 @@ def command(out: Path) -> int:
     \b
     Example:  zoo demo --out zoo-demo
     """
-    from rich.console import Console
-
     from zoo.pipeline.demo import run_demo
     from zoo.verify.reports.on_terminal import show
 
-    console = Console()
-    demo = run_demo(out, lambda step: console.print(f"[bold]→[/] {step}"))
-    console.print()
-    show([demo.report], console)
-    console.print(f"\n{len(demo.detections)} shapes found on the sample picture. Written:")
+    terminal = console()
+    demo = run_demo(out, lambda step: terminal.print(f"[bold]→[/] {step}"))
+    terminal.print()
+    show([demo.report], terminal)
+    terminal.print(f"\n{len(demo.detections)} shapes found on the sample picture. Written:")
     for path in (demo.artifact.model, *demo.files):
-        console.print(f"  {path}", highlight=False)
+        terminal.print(f"  {path}", highlight=False)
     return 0 if demo.report.passed else 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.base.errors import UsageError
-from zoo.cli.options import catalog_option, complete_models
+from zoo.cli.options import catalog_option, complete_formats, complete_models
 
 if TYPE_CHECKING:
     from zoo.base.artifact import Artifact
@@ -25,7 +25,7 @@ SHARE = click.FloatRange(0, 1)
 @click.command("detect")
 @click.argument("name", shell_complete=complete_models)
 @click.argument("words", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--format", "formats", multiple=True, metavar="FORMAT",
+@click.option("--format", "formats", multiple=True, metavar="FORMAT", shell_complete=complete_formats,
               help="onnx, torch, tf, tflite, opencv; several (with commas) are shown side by side.")  # fmt: skip
 @click.option("--device", "devices", default="cpu", show_default=True,
               help="cpu, cuda, cuda:N or auto; several with commas share the frames.")  # fmt: skip

@@ -7,6 +7,7 @@ import json
 import click
 
 from zoo.base.errors import MissingBackend
+from zoo.cli.options import console
 from zoo.pipeline.doctor import Finding, examine
 
 MARKS = {"ok": "[green]✓[/]", "missing": "[yellow]–[/]", "problem": "[red]✗[/]"}
@@ -31,7 +32,6 @@ def command(as_json: bool) -> int:
 
 
 def _print(findings: list[Finding]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -42,4 +42,4 @@ def _print(findings: list[Finding]) -> None:
         table.add_row(MARKS[finding.state], finding.what, finding.version, finding.use, finding.devices)
         if finding.advice:
             table.add_row("", "", "", f"[yellow]→ {escape(finding.advice)}[/]", "")
-    Console().print(table)
+    console().print(table)

@@ -9,6 +9,7 @@ from typing import Literal
 
 import click
 
+from zoo.cli.options import console
 from zoo.darknet.inspect import Report, Row, inspect
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -42,7 +43,6 @@ def command(
 
 
 def _print(report: Report) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -51,23 +51,21 @@ def _print(report: Report) -> None:
         table.add_column(heading, justify="left" if heading == "layer" else "right", no_wrap=True)
     for row in report.rows:
         table.add_row(*_cells(row))
-    console = Console()
-    if not console.is_terminal:  # a pipe or a file has no width to fit into
-        console = Console(width=140)
-    console.print(table)
-    console.print(
+    out = console()
+    out.print(table)
+    out.print(
         f"{report.cfg}: {len(report.rows)} layers, {report.bflops:.3f} BFLOPs, {report.parameters:,} parameters "
         f"({report.weights_bytes / 1e6:.1f} MB), {report.peak_bytes / 1e6:.1f} MB of activations at most",
         highlight=False,
     )
-    console.print(f"for {report.program} ({escape(report.reason)})", highlight=False)
+    out.print(f"for {report.program} ({escape(report.reason)})", highlight=False)
     if report.weights:
-        console.print(
+        out.print(
             f"{escape(report.weights)}: fits; version {report.weights_version}, {report.weights_seen:,} pictures seen",
             highlight=False,
         )
     for warning in report.warnings:
-        console.print(f"[yellow]! {escape(warning)}[/]", highlight=False)
+        out.print(f"[yellow]! {escape(warning)}[/]", highlight=False)
 
 
 def _cells(row: Row) -> tuple[str, ...]:

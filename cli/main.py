@@ -81,4 +81,12 @@ def main() -> NoReturn:
         # The reader of our output has gone (`zoo list | head`): nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
+    except OSError as error:
+        if error.strerror is None:  # not the system's
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        click.echo(
+            f"zoo: {where}{error.strerror}\nlook at the path, its permissions and the room on its disk", err=True
+        )
+        code = UsageError.exit_code
     sys.exit(code)

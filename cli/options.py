@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+WIDE = 140  # columns
 
 catalog_option = click.option(
     "--catalog",
@@ -46,6 +51,22 @@ def complete_models(_context: Any, _argument: Any, begun: str) -> list[Completio
 
     names = [name for name in load_catalog() if name.startswith(begun)]
     return [CompletionItem(name) for name in names] or [CompletionItem(begun, type="file")]
+
+
+def complete_formats(_context: Any, _option: Any, begun: str) -> list[CompletionItem]:
+    """For the shell's completion: the last of the formats, which may be several with commas."""
+    from zoo.pipeline.formats import FORMATS
+
+    before, comma, last = begun.rpartition(",")
+    return [CompletionItem(f"{before}{comma}{name}") for name in FORMATS if name.startswith(last)]
+
+
+def console() -> Console:
+    """Where tables are printed. A pipe or a file has no width to fit into: nothing is cut short there."""
+    from rich.console import Console
+
+    terminal = Console()
+    return terminal if terminal.is_terminal or "COLUMNS" in os.environ else Console(width=WIDE)
 
 
 def in_bytes(count: float) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.cli.options import console
 from zoo.cli.sources import FILE
 
 if TYPE_CHECKING:
@@ -55,11 +56,9 @@ class Ending:
     def finish(self, reports: Sequence[Report]) -> int:
         """Show and save the reports; the exit code: 0 only if every verdict is a pass, that of the first error where
         one kept something from being judged, else 1."""
-        from rich.console import Console
-
         from zoo.verify.reports.on_terminal import show
 
-        show(reports, Console())
+        show(reports, console())
         for form, path in self.files.items():
             module = importlib.import_module(f"zoo.verify.reports.as_{form}")
             getattr(module, f"write_{form}")(path, reports)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.base.errors import UsageError
-from zoo.cli.options import verbose_option
+from zoo.cli.options import complete_formats, verbose_option
 from zoo.cli.saving import Ending, ending_options
 from zoo.cli.sources import Chosen, source_options
 
@@ -21,7 +21,8 @@ PATH = click.Path(path_type=Path)
 
 @click.command("verify")
 @source_options
-@click.option("--format", "formats", default="onnx", show_default=True, help="Formats to verify, with commas.")
+@click.option("--format", "formats", default="onnx", show_default=True, shell_complete=complete_formats,
+              help="Formats to verify, with commas.")  # fmt: skip
 @click.option("--device", "devices", default="cpu", show_default=True,
               help="cpu, cuda, cuda:N or auto; several with commas.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["fp32", "tf32", "fp16"]), default="fp32", show_default=True)

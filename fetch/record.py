@@ -67,7 +67,7 @@ def read_record(store: Store, name: str) -> tuple[Kept, ...]:
             return ()
         entries = [Kept(**{**entry, "stamp": tuple(entry["stamp"])}) for entry in content["files"]]
         return tuple(kept for kept in entries if _is_inside(kept.name) and "sha256" in kept.digests)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ()
 
 

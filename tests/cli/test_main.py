@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from zoo.base.errors import (
     VerificationError,
     ZooError,
 )
+from zoo.cli.options import WIDE, console
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -65,6 +67,19 @@ def test_an_expected_error_is_one_message_and_its_code(
     assert capsys.readouterr().err == "zoo: what is wrong\nwhat to do\n"
 
 
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
+def test_what_the_system_refuses_is_one_message(
+    number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command("doctor")
+    def refused() -> None:
+        raise OSError(number, os.strerror(number), "out/model.onnx")
+
+    monkeypatch.setattr("zoo.cli.doctor.command", refused)
+    assert run(monkeypatch, "doctor") == 2
+    assert f"zoo: out/model.onnx: {os.strerror(number)}" in capsys.readouterr().err
+
+
 def test_an_interrupt_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     @click.command("doctor")
     def interrupted() -> None:
@@ -86,6 +101,9 @@ def test_a_reader_that_leaves_early_is_told_nothing() -> None:
         ("zoo con", ["plain,convert"]),
         ("zoo verify yolov4-tin", ["plain,yolov4-tiny", "plain,yolov4-tiny-backbone"]),
         ("zoo convert --dial", ["plain,--dialect"]),
+        ("zoo convert --to t", ["plain,torch", "plain,tf"]),
+        ("zoo verify --format onnx,to", ["plain,onnx,torch"]),
+        ("zoo detect shapes-tiny --format tf", ["plain,tf", "plain,tflite"]),
         ("zoo convert my.on", ["file,my.on"]),
     ],
 )
@@ -96,3 +114,10 @@ def test_the_shell_completes_commands_models_and_options(typed: str, offered: li
         [sys.executable, "-c", "from zoo.cli.main import main; main()"], env=environment, capture_output=True, text=True
     )
     assert set(offered) <= set(shown.stdout.splitlines())
+
+
+def test_tables_are_not_cut_to_the_width_of_a_terminal_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert console().width == WIDE
+    monkeypatch.setenv("COLUMNS", "60")
+    assert console().width == 60
