@@ -125,7 +125,7 @@ class SpeedResult:
     """Seconds for one inference at one batch size. `variation` is standard deviation / mean.
 
     `end_to_end` is the median with copies to and from the device; equal to `median` on the CPU.
-    `memory` is what the process ("host") and the device ("device") held after the timed run, and the most that they
+    `memory` is what the process ("host") and the device ("device") held when the model was warm, and the most that they
     held during it ("host_peak", "device_peak"), where that can be told. `latency` counts the runs by their seconds.
     """
 
