@@ -126,7 +126,7 @@ class SpeedResult:
 
     `end_to_end` is the median with copies to and from the device; equal to `median` on the CPU.
     `memory` is what the process ("host") and the device ("device") held when the model was warm, and the most that they
-    held during it ("host_peak", "device_peak"), where that can be told. `latency` counts the runs by their seconds.
+    held until then ("host_peak", "device_peak"), where that can be told. `latency` counts the runs by their seconds.
     """
 
     batch: int
