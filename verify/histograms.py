@@ -22,7 +22,8 @@ def error_histogram(pairs: Iterable[tuple[Array, Array]]) -> Histogram:
     counts = np.zeros(len(ERROR_EDGES) - 1, np.int64)
     for found, truth in pairs:
         if found.shape == truth.shape and found.dtype.kind in "fiub":
-            error = np.abs(found.astype(np.float64) - truth.astype(np.float64))
+            with np.errstate(invalid="ignore"):  # infinity on both sides
+                error = np.abs(found.astype(np.float64) - truth.astype(np.float64))
             counts += _count(error[np.isfinite(error)], ERROR_EDGES)
     return Histogram(ERROR_EDGES, tuple(int(count) for count in counts))
 

@@ -106,10 +106,15 @@ class _Emitter:
         own_scores = self.op("GatherND", flat_scores, selected)
         image, number = first, second
         if by_class:
-            count = self.b.integers(self.p.classes)
-            image, number = self.op("Div", first, count, hint="image"), self.op("Mod", first, count, hint="class")
+            image, number = self._image(first), self.op("Mod", first, self.b.integers(self.p.classes), hint="class")
         image, number, row = (self._column(part) for part in (image, number, row))
         return self._best(own_boxes, own_scores, image, number, row, fields)
+
+    def _image(self, group: str) -> str:
+        """Divided as int32: TFLite has no division of int64."""
+        count = self.b.constant([self.p.classes], np.int32)
+        image = self.op("Div", self.op("Cast", group, to=TensorProto.INT32), count, hint="image")
+        return self.op("Cast", image, to=TensorProto.INT64)
 
     def _column(self, name: str) -> str:
         return self.op("Squeeze", name, self.b.integers(1))
