@@ -6,9 +6,10 @@ An artifact in the store that this version made from the same files with the sam
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,16 @@ def convert(
     options, store = options_for(options, to), store or Store()
     targets = dict.fromkeys(WRITTEN_AS.get(format, format) for format in to)
     outs = {target: out and (out / target if len(targets) > 1 else out) for target in targets}
-    written: dict[str, Artifact] = {}
-    if any(not is_direct(source, target, options) for target in targets):
+
+    @functools.cache
+    def hub() -> Artifact:
         stored = store.artifact_folder(source.name, HUB, _key(source, options.of_reader(source.family)))
-        written[HUB] = _hub(source, options, outs.get(HUB), stored)
-    for target in targets:
-        if target not in written:
-            written[target] = _write(target, written.get(HUB), source, options, outs[target], store)
+        return _hub(source, options, outs.get(HUB), stored)
+
+    written = {
+        target: hub() if target == HUB else _write(target, hub, source, options, outs[target], store)
+        for target in targets
+    }
     return [_tflite(written[TF]) if format == TFLITE else written[format] for format in to]
 
 
@@ -102,18 +106,18 @@ def _hub(source: Source, options: Options, out: Path | None, stored: Path) -> Ar
 
 
 def _write(
-    target: str, hub: Artifact | None, source: Source, options: Options, out: Path | None, store: Store
+    target: str, hub: Callable[[], Artifact], source: Source, options: Options, out: Path | None, store: Store
 ) -> Artifact:
-    """From the hub, or from the source itself where there is no need of one."""
+    """From the hub, or from the source itself where there is no need of one. What stands needs neither."""
     told = options.writers.get(target, {})
     key = _key(source, {**options.of_reader(source.family), **({target: dict(told)} if told else {})})
     stored = store.artifact_folder(source.name, target, key)
     standing = None if out else _standing(stored, source.records)
     if standing:
         return standing
-    if hub is None or is_direct(source, target, options):
+    if is_direct(source, target, options):
         return DIRECT[source.family, target](source, out or stored, options)
-    return WRITERS[target](hub, out or stored, told)
+    return WRITERS[target](hub(), out or stored, told)
 
 
 def _standing(folder: Path, sources: Sequence[FileRecord]) -> Artifact | None:

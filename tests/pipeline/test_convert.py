@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,15 @@ def test_without_a_folder_it_goes_to_the_store_and_stands(network: tuple[Path, P
     (second,) = convert(darknet_source(*network), store=store)
     assert second == first
     assert second.model.stat().st_mtime_ns == written
+
+
+def test_what_stands_needs_no_onnx(network: tuple[Path, Path], tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    hub, first = convert(darknet_source(*network), ["onnx", "opencv"], store=store)
+    shutil.rmtree(hub.folder)
+    (second,) = convert(darknet_source(*network), ["opencv"], store=store)
+    assert second == first
+    assert not hub.folder.exists()
 
 
 def test_a_damaged_artifact_is_made_again(network: tuple[Path, Path], tmp_path: Path) -> None:
