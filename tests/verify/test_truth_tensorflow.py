@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from tests.goldens.exports import Exports
 from zoo.base.artifact import Artifact, FileRecord
 from zoo.base.errors import UsageError
+from zoo.convert.to_opencv import onnx_to_opencv
 from zoo.verify import Options, TensorFlowReference, verify_artifact
 from zoo.verify.runtimes.isolated import IsolatedRunner
 from zoo.verify.runtimes.protocol import Settings
@@ -53,6 +54,25 @@ def test_a_detector_of_the_zoo_passes(artifact: Artifact, reference: TensorFlowR
     assert report.detections is not None
     assert report.detections.matched > 400
     assert report.detections.errors == 0
+
+
+def test_an_opencv_file_is_judged_by_what_it_gives(
+    artifact: Artifact, reference: TensorFlowReference, tmp_path: Path
+) -> None:
+    """Boxes and scores at the size of the source, as floats with the channels first, and the detections of them."""
+    written = onnx_to_opencv(artifact.model, tmp_path / "opencv", parent=artifact)
+    report = verify_artifact(written, reference, OPTIONS)
+    assert report.judgement.verdict == PASS, report.judgement.reason
+    assert {output.name for output in report.outputs} == {"raw_detection_boxes", "raw_detection_scores"}
+    assert report.detections is not None
+    assert (report.detections.matched > 400, report.detections.errors) == (True, 0)
+    model = onnx.load(written.model)
+    del model.graph.output[-1]
+    onnx.save(model, written.model)
+    lost = dataclasses.replace(written, files=(FileRecord.of(written.model, "model"),))
+    assert "lacks raw_detection_scores;" in verify_artifact(lost, reference, OPTIONS).judgement.reason
+    silent = dataclasses.replace(lost, outputs=written.outputs[:1])
+    assert "lacks detection_boxes, " in verify_artifact(silent, reference, OPTIONS).judgement.reason
 
 
 def test_one_changed_weight_is_found_at_its_node(
