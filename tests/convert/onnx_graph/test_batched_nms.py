@@ -66,6 +66,8 @@ def run(feeds: dict[str, np.ndarray], p: NmsParameters) -> dict[str, np.ndarray]
         builder.outputs.append(helper.make_tensor_value_info(name, dtype, None))
     model = builder.model({}).proto()
     assert [node.op_type for node in model.graph.node].count("NonMaxSuppression") == 1
+    long = {constant.name for constant in model.graph.initializer if constant.data_type == TensorProto.INT64}
+    assert not [node for node in model.graph.node if node.op_type == "Div" and long & {*node.input}]  # TFLite has none
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     return dict(zip(names, session.run(list(names.values()), feeds), strict=True))
 
