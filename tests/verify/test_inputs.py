@@ -81,5 +81,5 @@ def test_a_candidate_may_have_the_channels_elsewhere_and_take_bytes_as_floats() 
     assert fixed.shape == ("batch", 20, 30, 3)
     feeds = make_samples([fixed], 0)[0].feeds
     (given,) = as_inputs(feeds, [blob]).values()
-    assert (given.dtype, given.shape) == (np.float32, (1, 3, 20, 30))
+    assert (given.dtype.name, given.shape) == ("float32", (1, 3, 20, 30))
     np.testing.assert_array_equal(given.transpose(0, 2, 3, 1), feeds["image_tensor"])
