@@ -44,17 +44,20 @@ test: .venv/.everything .venv-opencv4/.ready  ## the whole suite
 test-fast: .venv/.everything  ## what one runs between two edits: something of every room
 	$(BIN)/python -m pytest -n 2 --dist worksteal -q -m "not slow" $(FAST)
 
-check: .venv/.everything  ## formatting, lint, strict types, packages that fit together
+check: .venv/.everything  ## formatting, lint, strict types, packages that fit together, known vulnerabilities
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(ROOMS:%=-p zoo.%)
 	$(BIN)/mypy tests benchmarks
 	$(PIP) check
+	$(MAKE) audit || { test ! -s build/audit.txt && echo "NOT AUDITED: the package index could not be asked" >&2; }
 
 audit: .venv/bin/python  ## known vulnerabilities of the pinned packages; asks the package index
+	rm -f build/audit.txt
 	$(PYTHON) -m venv build/audit-venv
 	build/audit-venv/bin/python -m pip install --quiet --disable-pip-version-check pip-audit
-	build/audit-venv/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip
+	build/audit-venv/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --output build/audit.txt \
+		|| { cat build/audit.txt; exit 1; }
 
 conformance: .venv/.everything  ## ONNX's own node tests through the writers; writes docs/conformance.md
 	$(PIP) download --quiet --disable-pip-version-check --no-deps --only-binary :all: --python-version 3.10 \

@@ -47,6 +47,18 @@ module = module_from_onnx(helper.make_model(graph, opset_imports=[helper.make_op
 (found,) = module(torch.tensor([0, 3, 5, 255], dtype=torch.uint8))
 assert found.tolist() == [-1.5, 0, 1, 126]
 """,
+    "operator of TensorFlow": """
+import numpy as np, tensorflow as tf
+from onnx import helper, numpy_helper
+from zoo.convert.to_tensorflow import module_from_onnx
+scale, zero = numpy_helper.from_array(np.float32(0.5), "scale"), numpy_helper.from_array(np.uint8(3), "zero")
+node = helper.make_node("DequantizeLinear", ["x", "scale", "zero"], ["y"])
+given, output = helper.make_tensor_value_info("x", 2, [4]), helper.make_tensor_value_info("y", 1, [4])
+graph = helper.make_graph([node], "g", [given], [output], [scale, zero])
+module = module_from_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]))
+(found,) = module(tf.constant([0, 3, 5, 255], tf.uint8))
+assert found.numpy().tolist() == [-1.5, 0, 1, 126]
+""",
     "runtime": """
 import shutil
 from zoo.pipeline.convert import convert_model
