@@ -1,8 +1,9 @@
 """The truth about a TensorFlow model: TensorFlow itself running the original file, in processes of its own.
 
 There is no float64 run of these graphs, so the noise is the spread of TensorFlow's own runs around the one that is
-taken for the truth: with oneDNN and without, with another number of threads, and with every pixel moved by one unit in
-the last place, behind the graph's own cast to float. For TF32 and fp16 it is moved by one unit of theirs.
+taken for the truth: with oneDNN and without, with another number of threads, with every pixel moved by one unit in the
+last place, behind the graph's own cast to float, and with the means over whole pictures exact, whose rounding all its
+own runs share. For TF32 and fp16 the pixels are moved by one unit of theirs.
 """
 
 from __future__ import annotations
@@ -79,16 +80,20 @@ class TensorFlowReference:
             unit = 2 * ROUNDOFF[precision]
             noise = [self._other.run(sample.feeds)]
             noise += [one.moved(sample.feeds, unit, seed) for one in self._runners for seed in range(JITTERS)]
+            noise += [self._runner.moved(sample.feeds, unit, exact=True)]
 
             @cache
             def retried(units: float, times: int) -> list[dict[str, Array]]:
-                return [self._runner.moved(sample.feeds, units * unit, seed, crops=True) for seed in range(times)]
+                def again(seed: int) -> dict[str, Array]:
+                    return self._runner.moved(sample.feeds, units * unit, seed, crops=True, exact=bool(seed % 2))
+
+                return [again(seed) for seed in range(times)]
 
             self._seen[key] = Observation(truth, tuple(noise), retried)
         return self._seen[key]
 
     def layers(self, sample: Sample) -> list[Layer]:
-        """The nodes of the network (see `network_nodes`); the noise of each is the spread of three other runs. Those of
+        """The nodes of the network (see `network_nodes`); the noise of each is the spread of four other runs. Those of
         the last sample are kept: several formats are bisected on the same."""
         key = _fingerprint(sample.feeds)
         if key != self._shown[0]:
@@ -98,7 +103,8 @@ class TensorFlowReference:
     def _layers(self, sample: Sample) -> list[Layer]:
         truth = self._runner.tensors(sample.feeds)
         spread = [self._other.tensors(sample.feeds)]
-        spread += [one.moved(sample.feeds, 2 * ROUNDOFF["fp32"], 0, inner=True) for one in self._runners]
+        spread += [one.moved(sample.feeds, 2 * ROUNDOFF["fp32"], inner=True) for one in self._runners]
+        spread += [self._runner.moved(sample.feeds, 2 * ROUNDOFF["fp32"], inner=True, exact=True)]
         nodes = network_nodes(self._runner.nodes(), {name: array.ndim for name, array in truth.items()})
         places = {name: place for place, (name, _, _) in enumerate(nodes)}
         return [

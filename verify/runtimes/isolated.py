@@ -65,10 +65,16 @@ class IsolatedRunner:
         return self._ask({"do": "tensors"}, feeds)[1]
 
     def moved(
-        self, feeds: Tensors, share: float, seed: int, inner: bool = False, crops: bool = False
+        self,
+        feeds: Tensors,
+        share: float,
+        seed: int = 0,
+        inner: bool = False,
+        crops: bool = False,
+        exact: bool = False,
     ) -> dict[str, Array]:
         """As the runtime's own: a run with the picture moved."""
-        how = {"share": share, "seed": seed, "inner": inner, "crops": crops}
+        how = {"share": share, "seed": seed, "inner": inner, "crops": crops, "exact": exact}
         return self._ask({"do": "moved", **how}, feeds)[1]
 
     def nodes(self) -> list[tuple[str, str, list[str]]]:

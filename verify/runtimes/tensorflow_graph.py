@@ -17,8 +17,19 @@ RESULTS = ("detection_", "num_detections", "raw_detection_")
 ENDS = ("Assert", "NoOp", "Const")  # nodes that nobody uses and that give nothing
 SHAPES = ("Shape", "Size", "Rank")
 PICTURE_AXES = 4
+SPATIAL = ((1, 2), (2, 3))  # of pictures [N, H, W, C] and [N, C, H, W]
 
 Function = Callable[..., Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean in a graph: its tensors, the sorted axes (none where they are not fixed), and whether these stay."""
+
+    source: Any
+    result: Any
+    axes: tuple[int, ...]
+    keeps: bool
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,13 @@ class OpenedGraph:
         used, looped = self._reached(), self._looped()
         operations = (one for one in self.wrapped.graph.get_operations() if one.type == "CropAndResize")
         return {one.name: one.inputs[1] for one in operations if one.name in used - looped}
+
+    def means(self) -> dict[str, Mean]:
+        """The means over the height and width of pictures in the main graph, by the operation's name."""
+        used, looped = self._reached(), self._looped()
+        operations = (one for one in self.wrapped.graph.get_operations() if one.type == "Mean")
+        found = {one.name: _mean(one) for one in operations if one.name in used - looped}
+        return {name: mean for name, mean in found.items() if mean.axes in SPATIAL}
 
     def inner(self) -> list[Any]:
         """Every float tensor of the main graph that depends on an input, in order of execution; those inside of
@@ -110,6 +128,16 @@ def opened(signature: Any) -> OpenedGraph:
     by_node = {tensor.op.name: tensor for tensor in frozen.inputs}
     inputs = {name: by_node.get(name, frozen.inputs[place]) for place, name in enumerate(names)}
     return OpenedGraph(frozen, inputs, dict(zip(sorted(signature.structured_outputs), frozen.outputs, strict=True)))
+
+
+def _mean(operation: Any) -> Mean:
+    from tensorflow import get_static_value
+
+    source, axes = operation.inputs
+    known = get_static_value(axes)
+    rank = source.shape.rank or PICTURE_AXES
+    places = () if known is None else tuple(sorted(int(axis) % rank for axis in known.reshape(-1)))
+    return Mean(source, operation.outputs[0], places, operation.get_attr("keep_dims"))
 
 
 def _following(tensors: Any, until: Sequence[str]) -> Iterator[Any]:
