@@ -60,15 +60,17 @@ class Suppression:
 @dataclass(frozen=True)
 class Limits:
     """The tolerances: of scores and of box centres absolute, of widths and heights relative, because they are exp of
-    what the network gives and may be of any size."""
+    what the network gives and may be of any size. `edge` is what sides may be off beside that: those of a box that is
+    given by its corners are differences of two rounded numbers, however small they are."""
 
     score: float
     centre: float
     side: float
+    edge: float = 0.0
 
     def times(self, factor: float) -> Limits:
         """Every tolerance multiplied."""
-        return Limits(self.score * factor, self.centre * factor, self.side * factor)
+        return Limits(self.score * factor, self.centre * factor, self.side * factor, self.edge * factor)
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def _pair(
 def _near(boxes: Array, others: Array, limits: Limits) -> Array:
     """Whether boxes [..., 4] and others [..., 4], broadcast against each other, are the same within the tolerance."""
     off = np.abs(others - boxes)
-    sides = off[..., 2:] <= limits.side * np.abs(boxes[..., 2:])
+    sides = off[..., 2:] <= limits.side * np.abs(boxes[..., 2:]) + limits.edge
     near: Array = (off[..., :2] <= limits.centre).all(axis=-1) & sides.all(axis=-1)
     return near
 
@@ -226,8 +228,7 @@ def _moved(candidates: Candidates, limits: Limits) -> Iterator[Candidates]:
 
 def _same(own: Detections, other: Detections, limits: Limits) -> Array:
     """Which detections are the same within the limits, bool [len(own), len(other)]."""
-    near = (np.abs(own.boxes[:, None, :2] - other.boxes[None, :, :2]) <= limits.centre).all(axis=2)
-    alike = np.abs(own.boxes[:, None, 2:] - other.boxes[None, :, 2:]) <= limits.side * np.abs(own.boxes[:, None, 2:])
+    near = _near(own.boxes[:, None], other.boxes, limits)
     close = np.abs(own.scores[:, None] - other.scores) <= limits.score
-    result: Array = near & alike.all(axis=2) & close & (own.classes[:, None] == other.classes)
+    result: Array = near & close & (own.classes[:, None] == other.classes)
     return result

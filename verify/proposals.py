@@ -14,10 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from zoo.verify.detections import Limits, pairs_of
 from zoo.verify.parity import Evidence
 from zoo.verify.result import OutputResult
-from zoo.verify.rows import SAME_IOU, Rows, belongs_to_rows, centred, judge_rows
+from zoo.verify.rows import POINT, Rows, belongs_to_rows, centred, judge_rows, same_things
 from zoo.verify.runtimes.protocol import Array, Tensors
 from zoo.verify.verdict import FAIL, PASS, Judgement, worst
 from zoo.vision.nms import Detections
@@ -25,7 +24,6 @@ from zoo.vision.nms import Detections
 BOXES, SCORES = "raw_detection_boxes", "raw_detection_scores"
 MOST = 1000  # more are no proposals (the API's models keep up to 300 of them), but all anchors of one stage
 STILL = 0.005  # share of its longer side by which a box that has kept its place may be off
-POINT = 1e-4  # of the picture: what a box without area may be off
 
 
 def unsettled(evidence: Evidence) -> list[str]:
@@ -103,8 +101,7 @@ def _still(own: Detections, other: Detections) -> Array:
 
 def _places(own: Detections, other: Detections) -> list[tuple[int, int]]:
     """Where the boxes that are the same thing stand, on either side; those that are no box stand nowhere."""
-    pairs = pairs_of(own, other, Limits(0, 0, 0))
-    return [(pair.reference, pair.candidate) for pair in pairs if pair.iou >= SAME_IOU]
+    return [(pair.reference, pair.candidate) for pair in same_things(own, other)]
 
 
 def _order(evidence: Evidence) -> Judgement:

@@ -9,12 +9,13 @@ a list that is cut off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from zoo.verify.detections import Limits, Match, Truth, match, pairs_of
+from zoo.verify.conditioning import UNSETTLED, only
+from zoo.verify.detections import Limits, Match, Pair, Truth, match, pairs_of
 from zoo.verify.histograms import error_histogram
 from zoo.verify.noise import STORED, Bounds, judge_difference, judge_truth, noise_floor, times_floor
 from zoo.verify.outcomes import Outcome, detection_result
@@ -29,6 +30,7 @@ from zoo.vision.nms import Detections
 BOXES, SCORES, CLASSES, COUNT = "detection_boxes", "detection_scores", "detection_classes", "num_detections"
 PREFIX = "detection_"
 SAME_IOU = 0.99  # two runs of one program: boxes that overlap less are two things
+POINT = 1e-4  # of the picture: what a box without area may be off
 OTHERS = (COUNT, "mask_predictions")  # what belongs to these rows under another name
 # Of the others a right model may give a constant: one class, one number of rows.
 PROVING = (BOXES, SCORES, "raw_detection_boxes", "raw_detection_scores")
@@ -61,8 +63,7 @@ class Matched:
     @property
     def pairs(self) -> tuple[list[int], list[int]]:
         """Positions of rows that belong together: of the truth, of the candidate."""
-        kept = [pair for pair in self.match.pairs if not pair.excess]
-        return [pair.reference for pair in kept], [pair.candidate for pair in kept]
+        return positions(pair for pair in self.match.pairs if not pair.excess)
 
 
 def are_rows(names: Sequence[str]) -> bool:
@@ -86,6 +87,12 @@ def judge_rows(
     """The verdicts on the outputs `names`, which belong to rows, and on the rows as detections. `read` is for lists
     that are no detections."""
     read = read or read_detections
+    problems = [Judgement(FAIL, reason) for reason in (_problem(read(run.outputs)) for run in evidence.runs) if reason]
+    settled = [place for place, seen in enumerate(evidence.observations) if _is_settled(seen, read)]
+    if len(settled) < len(evidence.observations):
+        whole, evidence = evidence, only(evidence, settled)
+        if not any(len(read(seen.truth).found) for seen in evidence.observations):
+            return _unsettled(whole, names, worst([*problems, UNSETTLED]))
     truths = [read(seen.truth) for seen in evidence.observations]
     noise = [[read(outputs) for outputs in seen.noise] for seen in evidence.observations]
     limits = _limits(truths, noise).times(evidence.margin)
@@ -101,10 +108,9 @@ def judge_rows(
         name = evidence.samples[run.sample].name
         outcomes.append(Outcome(name, run.batch, truth, candidate.found, matched))
     result = detection_result(outcomes, min(truth.threshold for truth in known), 0.0, evidence.samples)
-    problems = [Judgement(FAIL, run.candidate.problem) for run in runs if run.candidate.problem]
     result = replace(result, judgement=worst([*problems, result.judgement]))
     outputs = {
-        name: _counted(evidence, runs) if name == COUNT else _output(name, evidence, runs, truths, noise, read)
+        name: _counted(evidence, runs) if name == COUNT else _output(name, evidence, runs, truths, noise, limits, read)
         for name in names
     }
     return outputs, result
@@ -155,17 +161,52 @@ def _limits(truths: Sequence[Rows], noise: Sequence[Sequence[Rows]]) -> Limits:
     floor = np.array([STORED, STORED, STORED])
     for truth, others in zip(truths, noise, strict=True):
         for other in others:
-            own, theirs = _same_things(truth.found, other.found)
+            own, theirs = positions(same_things(truth.found, other.found))
             off = np.abs(other.found.boxes[theirs] - truth.found.boxes[own])
             sides = off[:, 2:] / truth.found.boxes[own][:, 2:]
             scores = np.abs(other.found.scores[theirs] - truth.found.scores[own])
             floor = np.maximum(floor, [part.max(initial=0.0) for part in (scores, off[:, :2], sides)])
-    return Limits(*(float(size) for size in floor))
+    score, centre, side = (float(size) for size in floor)
+    return Limits(score, centre, side, edge=2 * STORED)
 
 
-def _same_things(truth: Detections, other: Detections) -> tuple[list[int], list[int]]:
-    pairs = [pair for pair in pairs_of(truth, other, Limits(0, 0, 0)) if pair.iou >= SAME_IOU]
-    return [pair.reference for pair in pairs], [pair.candidate for pair in pairs]
+def same_things(truth: Detections, other: Detections) -> list[Pair]:
+    """The pairs of two runs of one program that are nearly the same box; one without area is like no other."""
+    return [pair for pair in pairs_of(truth, other, Limits(0, 0, 0)) if pair.iou >= SAME_IOU]
+
+
+def positions(pairs: Iterable[Pair]) -> tuple[list[int], list[int]]:
+    """Of the reference's and of the other's rows."""
+    kept = list(pairs)
+    return [pair.reference for pair in kept], [pair.candidate for pair in kept]
+
+
+def _problem(rows: Rows) -> str:
+    """What is wrong with a candidate's rows whatever the truth is."""
+    wrong = [name for name, array in rows.numbers.items() if not np.isfinite(array).all()]
+    return rows.problem or (f"{wrong[0]} has values that are NaN or infinite" if wrong else "")
+
+
+def _is_settled(seen: Observation, read: Reader) -> bool:
+    """Whether each run of the reference has at least half of its detections; none at all are settled, too. Boxes with
+    hardly an area have no overlap to tell them by and are not counted."""
+    truth = read(seen.truth).found
+    wide = truth.boxes[:, 2:].min(axis=1, initial=np.inf) > POINT
+    if not wide.any():
+        return True
+    shared = [positions(same_things(truth, read(outputs).found))[0] for outputs in seen.noise]
+    return all(2 * wide[own].sum() >= wide.sum() for own in shared)
+
+
+def _unsettled(
+    evidence: Evidence, names: Sequence[str], judgement: Judgement
+) -> tuple[dict[str, OutputResult], DetectionResult]:
+    """The verdicts where nothing can be compared."""
+    floor = noise_floor([], [])
+    runs = [(evidence.samples[run.sample].name, run.batch) for run in evidence.runs]
+    measured = [Measurement(sample, batch, Difference(0), None, judgement) for sample, batch in runs]
+    outputs = {name: over_measurements(name, measured, judgement, floor, evidence.margin) for name in names}
+    return outputs, replace(detection_result([], 0.0, 0.0, evidence.samples), judgement=judgement)
 
 
 def _output(
@@ -174,15 +215,16 @@ def _output(
     runs: Sequence[Matched],
     truths: Sequence[Rows],
     noise: Sequence[Sequence[Rows]],
+    limits: Limits,
     read: Reader,
 ) -> OutputResult:
     """One output over all runs: the rows that belong together."""
-    floor = _floor(name, truths, noise)
+    floor = _floor(name, truths, noise, limits)
     measurements = []
     for run in runs:
         difference = _difference(name, run)
         empty = not difference.elements and not difference.problem  # nothing is there, on both sides
-        judgement = Judgement(PASS) if empty else _judged(name, evidence, run, difference, floor, read)
+        judgement = Judgement(PASS) if empty else _judged(name, evidence, run, difference, floor, limits, read)
         measurements.append(_measured(evidence, run, difference, judgement, floor))
     whole = [seen.truth[name] for seen in evidence.observations]
     truth = judge_truth(whole, floor.times(evidence.margin)) if name in PROVING else Judgement(PASS)
@@ -195,7 +237,7 @@ def _output(
 
 
 def _judged(
-    name: str, evidence: Evidence, run: Matched, difference: Difference, floor: Bounds, read: Reader
+    name: str, evidence: Evidence, run: Matched, difference: Difference, floor: Bounds, limits: Limits, read: Reader
 ) -> Judgement:
     """Whether the rows are within the margin, or as near as TensorFlow itself stays with its input moved by as much as
     the margin: a network near saturation does not pass noise on in proportion."""
@@ -203,16 +245,17 @@ def _judged(
     if judgement.verdict != FAIL or not seen.retried:
         return judgement
     again = [read(outputs) for outputs in seen.moved(evidence.margin)]
-    own = judge_difference(difference, _floor(name, [run.truth], [again]), 1.0)
+    own = judge_difference(difference, _floor(name, [run.truth], [again], limits), 1.0)
     return own if own.verdict == PASS else judgement
 
 
-def _floor(name: str, truths: Sequence[Rows], noise: Sequence[Sequence[Rows]]) -> Bounds:
+def _floor(name: str, truths: Sequence[Rows], noise: Sequence[Sequence[Rows]], limits: Limits) -> Bounds:
+    """The noise of the rows that belong together, told by the same limits as the candidate's."""
     differences, compared = [], []
     for truth, others in zip(truths, noise, strict=True):
         compared.append(truth.numbers[name])
         for other in others:
-            own, theirs = _same_things(truth.found, other.found)
+            own, theirs = positions(pair for pair in pairs_of(truth.found, other.found, limits) if not pair.excess)
             differences.append(compare(other.numbers[name][theirs], truth.numbers[name][own]))
     return noise_floor(differences, compared)
 

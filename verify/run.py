@@ -8,7 +8,7 @@ and the timed run's outputs are as good.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +17,12 @@ from zoo.base.artifact import Artifact, FileRecord
 from zoo.base.errors import UsageError, VerificationError, ZooError
 from zoo.verify.bisect import bisect
 from zoo.verify.candidate import Examined, Options
+from zoo.verify.conditioning import judge_where_it_tells, left_out
 from zoo.verify.detections import Suppression
 from zoo.verify.detector import ROWS, has_detections, judge_detections
 from zoo.verify.environment import environment
 from zoo.verify.inputs import batch_limit, closed, make_samples
-from zoo.verify.parity import Evidence, contract, floors, judge_output, plan, run_candidate
+from zoo.verify.parity import Evidence, contract, floors, plan, run_candidate
 from zoo.verify.partial import are_candidates, judge_candidates, owed
 from zoo.verify.pictures import load_pictures
 from zoo.verify.placement import left_to_cpu, operators_of
@@ -131,7 +132,8 @@ def _judge(
 
     outputs, detections = judged(evidence)
     judgement = overall(_parts(outputs, detections))
-    report = replace(report, outputs=outputs, detections=detections, judgement=judgement)
+    notes = tuple(left_out(outputs, evidence))
+    report = replace(report, outputs=outputs, detections=detections, judgement=judgement, notes=notes)
     unstable = ""
     if judgement.verdict == FAIL:
         moving = {*_in_rows(outputs), *(_proposals(names, evidence) if _in_rows(outputs) else ())}
@@ -161,7 +163,7 @@ def _judged(
     elif has_detections(evidence):
         detections = judge_detections(evidence, _suppression(reference, options))
     fixed = rows or candidates
-    return tuple(matched.get(name) or judge_output(name, evidence, may_be_fixed=fixed) for name in names), detections
+    return tuple(matched.get(name) or judge_where_it_tells(name, evidence, fixed) for name in names), detections
 
 
 def _proposals(names: Sequence[str], evidence: Evidence) -> list[str]:
