@@ -32,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.base.errors import ConversionError
+from zoo.base.foreign import what_it_is
 from zoo.darknet.keys import Dialect
 from zoo.darknet.layers import (
     Batchnorm,
@@ -292,28 +293,12 @@ def _open(path: Path, dialect: Dialect) -> tuple[Header, mmap.mmap]:
         raise ConversionError(f"cannot read the weights {path}: {error.strerror}") from error
 
 
-# How other files begin that end up under the name of a weights file.
-_KINDS = {
-    b"<!doctype": "an HTML page",
-    b"<html": "an HTML page",
-    b"<?xml": "an XML page",
-    b"version https://git-lfs": "a git-lfs pointer, not the file it points to",
-    b"pk\x03\x04": "a zip archive (PyTorch's .pt files are such)",
-    b"\x1f\x8b": "a gzip archive",
-    b"\x89hdf": "an HDF5 file",
-    b"\x80\x02": "a Python pickle",
-    b"[net]": "a Darknet cfg",
-}
-
-
 def _check_kind(path: Path, start: bytes) -> None:
-    text = start.lstrip().lower()
-    for magic, what in _KINDS.items():
-        if text.startswith(magic):
-            raise ConversionError(
-                f"{path.name}: expected Darknet weights, found {what}",
-                hint="download the file itself (zoo fetch checks its hash)",
-            )
+    if kind := what_it_is(start):
+        raise ConversionError(
+            f"{path.name}: expected Darknet weights, found {kind}",
+            hint="download the file itself (zoo fetch checks its hash)",
+        )
 
 
 def _header(path: Path, start: bytes, dialect: Dialect) -> Header:

@@ -9,19 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zoo.base.errors import ConversionError
+from zoo.base.foreign import HEAD, what_it_is
 
 FROZEN, SAVED = "frozen graph", "SavedModel"
 FROZEN_NAME, SAVED_NAME = "frozen_inference_graph.pb", "saved_model.pb"
 LIMIT = 1 << 31  # bytes; no protobuf message may be larger
-FOREIGN = {
-    b"<!doctype": "an HTML page",
-    b"<html": "an HTML page",
-    b"version https://git-lfs": "a git-lfs pointer, not the file it stands for",
-    b"\x1f\x8b": "a gzip archive",
-    b"pk\x03\x04": "a zip archive",
-    b"\xfd7zxz": "an xz archive",
-    b"model {": "a pipeline.config",
-}
 AGAIN = "fetch or export it again, and compare its size and hash with the original"
 
 
@@ -86,7 +78,6 @@ def _refuse_foreign(path: Path) -> None:
             hint="export it as a SavedModel, which keeps the weights in files of their own",
         )
     with path.open("rb") as file:
-        head = file.read(64).lstrip().lower()
-    for start, kind in FOREIGN.items():
-        if head.startswith(start):
-            raise ConversionError(f"{path} is not a TensorFlow graph but {kind}", hint=AGAIN)
+        kind = what_it_is(file.read(HEAD))
+    if kind:
+        raise ConversionError(f"{path} is not a TensorFlow graph but {kind}", hint=AGAIN)

@@ -19,19 +19,13 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import TensorProto, numpy_helper
 
 from zoo.base.errors import ConversionError
+from zoo.base.foreign import HEAD, what_it_is
 from zoo.base.inside import open_inside
 from zoo.convert.onnx_graph.graph import Graph, checked_graph
 from zoo.convert.onnx_graph.wire import skeleton
 
 PROTOBUF_LIMIT = 1 << 31  # bytes; no protobuf message may be larger
 BROKEN = "the file is damaged or cut short: fetch or export it again, and compare its size and hash with the original"
-FOREIGN = {
-    b"<!DOCTYPE": "an HTML page",
-    b"<html": "an HTML page",
-    b"version https://git-lfs": "a git-lfs pointer, not the file it stands for",
-    b"PK\x03\x04": "a zip archive",
-    b"\x1f\x8b": "a gzip archive",
-}
 # Kinds of elements that numpy does not have as whole bytes in memory; onnx decodes them.
 PACKED = {TensorProto.UINT4, TensorProto.INT4, TensorProto.FLOAT4E2M1, TensorProto.STRING, TensorProto.UNDEFINED}
 
@@ -70,7 +64,8 @@ def read_model(path: Path) -> onnx.ModelProto:
             )
         with path.open("rb") as file:
             data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        _refuse_foreign(path, data[:64].lstrip())
+        if kind := what_it_is(data[:HEAD]):
+            raise ConversionError(f"{path} is not an ONNX model but {kind}", hint="fetch the file itself again")
         slim = skeleton(memoryview(data), path.name)
         model = onnx.ModelProto()
         model.ParseFromString(slim)
@@ -81,12 +76,6 @@ def read_model(path: Path) -> onnx.ModelProto:
     if not model.HasField("graph") or not model.opset_import:
         raise ConversionError(f"{path} is not an ONNX model: it has no graph or no opset", hint=BROKEN)
     return model
-
-
-def _refuse_foreign(path: Path, head: bytes) -> None:
-    for start, kind in FOREIGN.items():
-        if head.lower().startswith(start.lower()):
-            raise ConversionError(f"{path} is not an ONNX model but {kind}", hint="fetch the file itself again")
 
 
 def _tensor_reader(path: Path | None) -> Callable[[TensorProto], np.ndarray]:
