@@ -120,3 +120,13 @@ def test_a_box_of_almost_no_width_matches_by_its_numbers() -> None:
     rounded = Candidates(line.boxes + np.array([1e-8, 0, 1e-14, 0]), line.scores)
     (pair,) = matched(line, rounded).pairs
     assert pair.excess == ""
+
+
+def test_a_side_of_a_box_given_by_its_corners_is_as_rounded_as_they_are() -> None:
+    low = candidates([[1.0, 0.93, 0.0, 2.132e-4]], [[0.9]])
+    rounded = Candidates(low.boxes + np.array([0, 0, 0, 2.0**-23]), low.scores)
+    pairs = [
+        match(SUPPRESSION(rounded), truth_of(low, SUPPRESSION, replace(LIMITS, edge=edge))).pairs
+        for edge in (0.0, 1e-6)
+    ]
+    assert [[pair.excess for pair in some] for some in pairs] == [[], [""]]

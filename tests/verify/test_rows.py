@@ -146,3 +146,24 @@ def test_nothing_detected_proves_nothing() -> None:
     evidence = Evidence([sample], [other], [CandidateRun(0, 1, empty)], dict[str, Bounds](), 10.0)
     _, result = judge_rows(evidence, rows_among(list(empty)))
     assert result.judgement.verdict == INCONCLUSIVE
+
+
+def far(outputs: Outputs) -> Outputs:
+    """All of the boxes elsewhere."""
+    return {**outputs, "detection_boxes": outputs["detection_boxes"][:, :, [1, 0, 3, 2]] + np.float32(0.3)}
+
+
+def test_where_tensorflow_shares_few_detections_with_itself_nothing_is_proven() -> None:
+    truth = detections()
+    sample = Sample("uniform", 0, {"x": np.zeros((1, 2))})
+    for found, verdict in (
+        (truth, INCONCLUSIVE),
+        (far(truth), INCONCLUSIVE),
+        (detections() | {"num_detections": np.array([99], np.float32)}, FAIL),
+    ):
+        seen = Observation(truth, (moved(truth, 1e-6), far(truth)))
+        evidence = Evidence([sample], [seen], [CandidateRun(0, 1, found)], dict[str, Bounds](), 10.0)
+        outputs, result = judge_rows(evidence, rows_among(list(truth)))
+        assert result.judgement.verdict == verdict
+        assert {output.judgement.verdict for output in outputs.values()} == {verdict}
+    assert "of 10 rows" in result.judgement.reason

@@ -128,3 +128,22 @@ def test_a_crop_at_the_border_is_seen_inside_and_outside(tmp_path: Path) -> None
     with closing(IsolatedRunner(path, RUNTIMES["tf"], Settings())) as runner:
         runs = [runner.moved(picture, 2.0**-23, seed, crops=True)["detection_crops"] for seed in range(8)]
     assert {float(np.rint(run[0, -1, 0, 0])) for run in runs} == {0.0, 1.0}
+
+
+def test_means_over_a_picture_are_exact_one_behind_the_other(tmp_path: Path) -> None:
+    """Of nearly equal numbers TensorFlow's own sums are off in every run alike; here one mean is made of another."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        image = tf.compat.v1.placeholder(tf.float32, [1, 128, 128, 8], "image_tensor")
+        first = tf.reduce_mean(image, [1, 2], keepdims=True)
+        tf.identity(tf.reduce_mean(image * first, [1, 2]), "detection_means")
+    path = tmp_path / "frozen.pb"
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    picture = np.random.default_rng(0).uniform(1.37, 1.38, (1, 128, 128, 8)).astype(np.float32)
+    exact = np.square(picture.astype(np.float64).mean((1, 2)))
+    with closing(IsolatedRunner(path, RUNTIMES["tf"], Settings())) as runner:
+        runs = [runner.moved({"image_tensor": picture}, 0.0, exact=told)["detection_means"] for told in (False, True)]
+    off = [float(np.abs(run / exact - 1).max()) for run in runs]
+    assert off[1] < 3e-7
+    assert off[0] > 10 * off[1]
