@@ -44,7 +44,7 @@ CFG = "".join(
 # Filters, channels of a group, size, batch normalisation of each convolution.
 SHAPES = ((8, 3, 3, 1), (12, 8, 3, 1), (12, 1, 3, 1), (16, 12, 3, 1), (16, 16, 1, 0), (8, 16, 1, 1), (16, 20, 1, 0))
 CONVOLUTIONS = (0, 1, 2, 5, 7, 10, 13)  # their layers
-SSD = "s_ssd_mobilenet_v1"
+SSD, EFFICIENTDET, MASK_RCNN = "s_ssd_mobilenet_v1", "s_tf2_efficientdet", "s_tf2_mask_rcnn_resnet50"
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,15 @@ def ssd_graph(data: Path, folder: Path) -> Path:
     with tarfile.open(data / "models" / "tf" / f"{SSD}.tar.xz") as archive:
         archive.extractall(folder, filter="data")
     return folder / "frozen_inference_graph.pb"
+
+
+def saved_model(data: Path, folder: Path, name: str) -> Subject:
+    """An export of TensorFlow 2 as ONNX; its reference keeps two processes until it is closed."""
+    with tarfile.open(data / "models" / "tf" / f"{name}.tar.xz") as archive:
+        archive.extractall(folder / name, filter="data")
+    artifact = tensorflow_to_onnx(folder / name, folder / "onnx" / name)
+    model = folder / name / "saved_model"
+    return Subject(artifact, TensorFlowReference(model, artifact.sources, artifact.options, artifact.detector))
 
 
 def ssd(data: Path, folder: Path) -> Subject:
