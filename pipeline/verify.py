@@ -140,6 +140,8 @@ def read_model(path: Path) -> Artifact:
         return read_artifact(path)
     if not path.exists():
         raise UsageError(f"the model {path} is not there")
+    if path.is_dir() and format_of(path) == "tf":
+        path = path / "saved_model.pb"
     if (path.parent / MANIFEST).is_file():
         artifact = read_artifact(path.parent)
         if artifact.model == path:

@@ -21,6 +21,7 @@ from zoo.convert.to_tensorflow.saved_model import serving_function
 
 MISSING = re.compile(r"^(?:TF Select|Custom) ops: (.*)$", re.MULTILINE)  # how the converter names what TFLite lacks
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+DECODED = ("PNG", "JPEG", "BMP", "WEBP")  # of what Pillow knows; some kinds it hands to programs
 Pixels = NDArray[np.uint8]
 
 
@@ -99,7 +100,7 @@ def _pictures(paths: Sequence[Path]) -> Iterator[Path]:
 
 def _pixels(path: Path, width: int, height: int) -> Pixels:
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=DECODED) as image:
             return np.asarray(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise UsageError(f"{path} is no picture: {error}", hint="give pictures that can be opened") from error

@@ -140,6 +140,9 @@ def test_a_bare_file_is_read_by_its_suffix(source: Source, store: Store, tmp_pat
     bare.write_bytes(artifact.model.read_bytes())
     assert read_model(bare) == Artifact(tmp_path, "bare", "onnx", "", (), (FileRecord.of(bare, "model"),), (), ())
     assert read_model(artifact.model) == artifact
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "saved_model.pb").write_bytes(b"")
+    assert read_model(tmp_path / "bare").model == tmp_path / "bare" / "saved_model.pb"
     with pytest.raises(UsageError, match="is not there"):
         read_model(tmp_path / "missing.onnx")
 

@@ -37,7 +37,7 @@ def read_json(path: Path) -> list[Report]:
         if content["kind"] != KIND or content["schema"] != SCHEMA:
             raise ValueError(f"kind {content['kind']!r}, schema {content['schema']!r}")
         return [_build(Report, report) for report in content["reports"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{path}: not a saved result of schema {SCHEMA}: {error}", hint="save one with: zoo verify NAME --json FILE"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +14,37 @@ from zoo.base.inside import open_inside
 FLOATS = ("float16", "float32", "float64")
 
 
-def refuse_outside(model: Path, graph: onnx.GraphProto) -> None:
-    """Raise ValueError or OSError where weights lie in a file outside the model's folder, which OpenCV would read."""
-    for tensor in _tensors(graph):
+def refuse_outside(path: Path, model: onnx.ModelProto) -> None:
+    """Raise ValueError or OSError where weights lie in a file outside the model's folder: OpenCV would read them, and
+    ONNX Runtime those behind a hard link."""
+    constants = [one for function in model.functions for node in function.node for one in _attributes(node)]
+    for tensor in (*_tensors(model.graph), *constants):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             locations = [entry.value for entry in tensor.external_data if entry.key == "location"]
-            os.close(open_inside(model.parent, "".join(locations), itself=model))
+            os.close(open_inside(path.parent, "".join(locations), itself=path))
+
+
+def names_others(path: Path) -> bool:
+    """Whether an ONNX file may have weights in other files, seen without parsing those that it has."""
+    if not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(b"location") >= 0
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
     yield from graph.initializer
-    for attribute in (attribute for node in graph.node for attribute in node.attribute):
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        yield from _attributes(node)
+
+
+def _attributes(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
+    for attribute in node.attribute:
         yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
         for inner in (attribute.g, *attribute.graphs):
             yield from _tensors(inner)
 

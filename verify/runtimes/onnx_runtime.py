@@ -9,14 +9,18 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import MissingBackend, VerificationError
 from zoo.base.optional import require
 from zoo.verify.runtimes.memory import gpu_memory
-from zoo.verify.runtimes.onnx_file import expose
+from zoo.verify.runtimes.onnx_file import expose, names_others, refuse_outside
 from zoo.verify.runtimes.protocol import (
     Array,
     Bound,
@@ -113,6 +117,12 @@ def load(path: Path, settings: Settings) -> OnnxRuntimeRunner:
 
 
 def _session(ort: Any, path: Path, settings: Settings, profile: Path | None = None) -> Any:
+    try:
+        with suppress(DecodeError):  # ONNX Runtime says what is wrong with it
+            if names_others(path):
+                refuse_outside(path, onnx.load(path, load_external_data=False))
+    except (OSError, ValueError) as error:
+        raise VerificationError(f"{path.name} is no ONNX file to run: {error}") from error
     options = ort.SessionOptions()
     options.intra_op_num_threads = settings.threads
     options.inter_op_num_threads = 1

@@ -136,8 +136,9 @@ def _own_names(net: Any, outputs: tuple[TensorSpec, ...]) -> list[str]:
 
 def _specs(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     try:
-        graph = onnx.load(path, load_external_data=False).graph
-        refuse_outside(path, graph)
+        model = onnx.load(path, load_external_data=False)
+        refuse_outside(path, model)
+        graph = model.graph
     except Exception as error:  # protobuf raises what its parser finds
         raise VerificationError(f"{path.name} is no ONNX file to run: {error}") from error
     constants = {tensor.name for tensor in graph.initializer}

@@ -22,7 +22,13 @@ MEMBERS = re.compile(
 )
 EMPTY = "data/sample_inputs/model.pt"  # the example inputs are a pickle; zoo writes none
 NAME = re.compile(r"[A-Za-z_][\w.]*")
-TARGET = re.compile(r"torch\.ops\.\w+(\.\w+){1,2}|_operator\.\w+|math\.\w+|torch\.sym_\w+")
+# Operators of PyTorch's own library but those that read and write files, and arithmetic on sizes. PyTorch calls
+# whatever these names lead to: torch.ops has methods that load libraries, _operator some that call anything.
+TARGET = re.compile(
+    r"torch\.ops\.aten\.((?!__|from_file\.|save\.)\w+|__(and|or|xor)__)\.[A-Za-z]\w*|torch\.ops\.higher_order\.(while_loop|cond)"
+    r"|_operator\.(add|sub|mul|truediv|floordiv|mod|pow|neg|pos|eq|ne|lt|le|gt|ge|and_|or_|not_|getitem)"
+    r"|math\.[a-z]\w*|torch\.sym_\w+"
+)
 SYMBOL = re.compile(r"[a-z]{1,2}\d+")
 TEXT = re.compile(r"[A-Za-z_]\w*|-?\d+(\.\d*)?(e[-+]?\d+)?")  # the name of a symbol or input, or a number
 # What expressions of sizes call: SymPy's classes, and in guards the functions of Python, math and torch.

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+from zoo.base.acting import acting_in_graph, acting_in_saved_model
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import MissingBackend, VerificationError
 from zoo.base.optional import require
@@ -200,8 +202,29 @@ def _set_threads(tf: Any, threads: int) -> None:
         ) from error
 
 
+def _refuse_acting(tf: Any, path: Path) -> None:
+    """Raise VerificationError for a model that would do more than compute; TensorFlow may do that when it opens it."""
+    try:
+        if path.is_file() and path.name != SAVED_MODEL:
+            acting = acting_in_graph(tf.compat.v1.GraphDef.FromString(path.read_bytes()))
+        else:
+            from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+            content = (path.parent if path.is_file() else path) / SAVED_MODEL
+            metas = SavedModel.FromString(content.read_bytes()).meta_graphs
+            acting = [operator for meta in metas for operator in acting_in_saved_model(meta)]
+    except (OSError, DecodeError) as error:
+        raise VerificationError(f"{path.name} is no TensorFlow model: {_first_line(error)}") from error
+    if acting:
+        raise VerificationError(
+            f"{path.name} is not run: it would do more than compute: {', '.join(acting[:5])}",
+            hint="no detector needs to: get it from where it was published",
+        )
+
+
 def _opened(tf: Any, path: Path, place: str) -> Any:
     """The signature of a SavedModel, or a frozen graph."""
+    _refuse_acting(tf, path)
     try:
         with tf.device(place):
             if path.is_file() and path.name != SAVED_MODEL:

@@ -77,6 +77,20 @@ def test_a_harmless_program_passes(members: dict[str, bytes], tmp_path: Path) ->
         (lambda program: program["guards_code"].append("torch.load('x')"), "expression of sizes"),
         (lambda program: graph(program)["nodes"][0].update(target="os.system"), "operator of PyTorch"),
         (lambda program: graph(program)["nodes"][0].update(target="torch.hub.load"), "operator of PyTorch"),
+        *(
+            (lambda program, target=target: graph(program)["nodes"][0].update(target=target), "operator of PyTorch")
+            for target in (
+                "torch.ops.load_library.__call__",
+                "torch.ops.aten.from_file.default",
+                "torch.ops.aten.save.default",
+                "torch.ops.aten.__class__.__call__",
+                "torch.ops.aten.add.__class__",
+                "_operator.call",
+                "_operator.methodcaller",
+                "_operator.attrgetter",
+                "math.__loader__",
+            )
+        ),
         (lambda program: graph(program)["nodes"][0].update(name=f"x = {EVIL}\n"), "plain name"),
     ],
 )
