@@ -152,15 +152,29 @@ def match(candidate: Detections, truth: Truth) -> Match:
 
 
 def pairs_of(reference: Detections, candidate: Detections, limits: Limits) -> Iterator[Pair]:
-    """Greedy, best score first: each detection of the reference takes its equal among the free ones."""
-    free = np.ones(len(candidate), bool)
-    for start in range(0, len(reference), BLOCK):
-        boxes = reference.boxes[start : start + BLOCK, None]
+    """Each detection of the reference with its equal: first what is the same within the limits, so that nobody takes
+    the equal of another whose own is missing; then of the rest, best score first, what is likest."""
+    free, left = np.ones(len(candidate), bool), list(range(len(reference)))
+    for same in (True, False):
+        pairs = list(_taken(reference, left, candidate, free, limits, same))
+        yield from pairs
+        left = sorted(set(left) - {pair.reference for pair in pairs})
+
+
+def _taken(
+    reference: Detections, rows: Sequence[int], candidate: Detections, free: Array, limits: Limits, same: bool
+) -> Iterator[Pair]:
+    """What each of these rows takes among the `free` ones, which it takes from them; only the `same` or anything."""
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        boxes = reference.boxes[block, None]
         overlaps = box_iou(boxes.astype(np.float64), candidate.boxes.astype(np.float64))
         near = _near(boxes, candidate.boxes, limits)
-        likeness = np.where(near, 1.0, overlaps)
-        for place, row in enumerate(range(start, start + len(boxes))):
-            column = _equal(reference, row, candidate, free, likeness[place])
+        usable, likeness = np.ones_like(near), np.where(near, 1.0, overlaps)
+        if same:
+            usable = near & (np.abs(reference.scores[block, None] - candidate.scores) <= limits.score)
+        for place, row in enumerate(block):
+            column = _equal(reference, row, candidate, free & usable[place], likeness[place])
             if column is not None:
                 free[column] = False
                 overlap, is_near = float(overlaps[place, column]), bool(near[place, column])

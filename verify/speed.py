@@ -53,7 +53,7 @@ class Effort:
         return found
 
 
-FULL = Effort(seconds=3.0, runs=100, warm_up=10.0, narrow=0.01)
+FULL = Effort(seconds=2.5, runs=100, warm_up=10.0, narrow=0.01)
 QUICK = Effort(seconds=0.5, runs=10, warm_up=1.0)
 GLANCE = Effort(seconds=0.3, runs=5, warm_up=0.5)  # for the cost of larger batches
 EFFORTS = {"full": FULL, "quick": QUICK}

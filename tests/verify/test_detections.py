@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from zoo.verify.detections import AT_THRESHOLD, TIE, Candidates, Limits, Match, Suppression, match, truth_of
+from zoo.verify.detections import AT_THRESHOLD, TIE, Candidates, Limits, Match, Suppression, match, pairs_of, truth_of
 from zoo.verify.runtimes.protocol import Array
 from zoo.vision.nms import Detections
 
@@ -87,6 +87,14 @@ def test_a_tie_between_boxes_that_hardly_overlap_is_borderline() -> None:
     low = replace(SUPPRESSION, iou=0.2)
     first, second = candidates(boxes, [[0.60001], [0.6]]), candidates(boxes, [[0.6], [0.60001]])
     assert reasons(first, second, low) == [TIE, TIE]
+
+
+def test_nobody_takes_the_equal_of_another() -> None:
+    """The best of two that overlap by half is missing: the other is still its own equal."""
+    both = Detections(np.array([[0.5, 0.5, 0.4, 0.4], [0.6, 0.5, 0.4, 0.4]]), np.array([0.9, 0.8]), np.array([0, 0]))
+    second = Detections(both.boxes[1:], both.scores[1:], both.classes[1:])
+    (pair,) = pairs_of(both, second, LIMITS)
+    assert (pair.reference, pair.candidate, pair.excess) == (1, 0, "")
 
 
 def test_another_box_of_one_thing_without_a_tie_is_an_error() -> None:
