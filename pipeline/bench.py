@@ -113,14 +113,15 @@ def _measure_model(
     tell(f"{name}: converting and loading")
     with ExitStack() as stack:
         entries = [_entry(stack, name, one, device, find, threads) for one in formats for device in devices]
-        usable = [entry for entry in entries if isinstance(entry, _Entry)]
+        rows = [entry.row if isinstance(entry, _Entry) else entry for entry in entries]
+        usable = {place: entry for place, entry in enumerate(entries) if isinstance(entry, _Entry)}
         tell(f"{name}: measuring {len(usable)} in turns")
-        for entry in usable:
+        for entry in usable.values():
             warm_up(entry.call, effort)
-        times = iter(time_in_turns([entry.call for entry in usable], effort).swapaxes(0, 1) if usable else ())
-        return [
-            _row(entry, next(times).reshape(-1), usable[0]) if isinstance(entry, _Entry) else entry for entry in entries
-        ]
+        times = time_in_turns([entry.call for entry in usable.values()], effort) if usable else np.empty((0, 0, 0))
+        for column, (place, entry) in enumerate(usable.items()):
+            rows[place] = _row(entry, times[:, column].reshape(-1), next(iter(usable.values())))
+        return rows
 
 
 def _entry(stack: ExitStack, name: str, format: str, device: str, find: Finder, threads: int) -> _Entry | Row:

@@ -13,6 +13,7 @@ from typing import Any
 from zoo.base.artifact import MANIFEST, Artifact
 from zoo.base.errors import UsageError
 from zoo.catalog import Catalog, Store, load_catalog
+from zoo.convert.from_tensorflow.source import SAVED_NAME
 from zoo.pipeline.convert import convert
 from zoo.pipeline.formats import FORMATS, HUB, TF
 from zoo.pipeline.source import Source, catalog_source, darknet_source, onnx_source, read_labels, tensorflow_source
@@ -74,8 +75,8 @@ def _original(path: Path) -> Source | None:
     if path.suffix == ".cfg":
         names = path.with_suffix(".names")
         return darknet_source(path, path.with_suffix(".weights"), names if names.is_file() else None)
-    is_graph = path.suffix == ".pb" and path.name != "saved_model.pb"
-    is_archive = path.is_dir() and not (path / MANIFEST).is_file() and not (path / "saved_model.pb").is_file()
+    is_graph = path.suffix == ".pb" and path.name != SAVED_NAME
+    is_archive = path.is_dir() and not (path / MANIFEST).is_file() and not (path / SAVED_NAME).is_file()
     return tensorflow_source(path) if is_graph or is_archive else None
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from zoo.base.artifact import MANIFEST, Artifact, FileRecord, read_artifact
 from zoo.base.errors import ConversionError, MissingBackend, UsageError, ZooError
 from zoo.catalog import Store
-from zoo.convert.from_tensorflow.source import find_source
+from zoo.convert.from_tensorflow.source import SAVED_NAME, find_source
 from zoo.pipeline.convert import convert, needs_hub, options_for
 from zoo.pipeline.formats import HUB
 from zoo.pipeline.formats import Options as Conversion
@@ -141,7 +141,7 @@ def read_model(path: Path) -> Artifact:
     if not path.exists():
         raise UsageError(f"the model {path} is not there")
     if path.is_dir() and format_of(path) == "tf":
-        path = path / "saved_model.pb"
+        path = path / SAVED_NAME
     if (path.parent / MANIFEST).is_file():
         artifact = read_artifact(path.parent)
         if artifact.model == path:

@@ -58,11 +58,11 @@ def as_inputs(feeds: Mapping[str, Array], specs: Sequence[TensorSpec]) -> dict[s
     if len(feeds) == len(specs) == 1:
         feeds = {specs[0].name: next(iter(feeds.values()))}
     wanted = {spec.name: spec for spec in specs}
-    return {name: _typed_as(_laid(array, wanted[name]), wanted[name]) if name in wanted else array
-            for name, array in feeds.items()}  # fmt: skip
+    return {name: _as_input(array, wanted[name]) if name in wanted else array for name, array in feeds.items()}
 
 
-def _typed_as(array: Array, spec: TensorSpec) -> Array:
+def _as_input(array: Array, spec: TensorSpec) -> Array:
+    array = _laid(array, spec)
     return array.astype(spec.dtype) if array.dtype == np.uint8 and spec.dtype.startswith("float") else array
 
 

@@ -20,8 +20,8 @@ from zoo.verify.rows import POINT, Rows, belongs_to_rows, centred, judge_rows, s
 from zoo.verify.runtimes.protocol import Array, Tensors
 from zoo.verify.verdict import FAIL, PASS, Judgement, worst
 from zoo.vision.nms import Detections
+from zoo.vision.suppression import BOXES, SCORES
 
-BOXES, SCORES = "raw_detection_boxes", "raw_detection_scores"
 MOST = 1000  # more are no proposals (the API's models keep up to 300 of them), but all anchors of one stage
 STILL = 0.005  # share of its longer side by which a box that has kept its place may be off
 

@@ -25,6 +25,7 @@ from zoo.verify.runtimes.protocol import Array, Tensors
 from zoo.verify.tensors import Difference, compare
 from zoo.verify.truth import Observation
 from zoo.verify.verdict import FAIL, PASS, Judgement, worst
+from zoo.vision import suppression
 from zoo.vision.nms import Detections
 
 BOXES, SCORES, CLASSES, COUNT = "detection_boxes", "detection_scores", "detection_classes", "num_detections"
@@ -33,7 +34,7 @@ SAME_IOU = 0.99  # two runs of one program: boxes that overlap less are two thin
 POINT = 1e-4  # of the picture: what a box without area may be off
 OTHERS = (COUNT, "mask_predictions")  # what belongs to these rows under another name
 # Of the others a right model may give a constant: one class, one number of rows.
-PROVING = (BOXES, SCORES, "raw_detection_boxes", "raw_detection_scores")
+PROVING = (BOXES, SCORES, suppression.BOXES, suppression.SCORES)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from zoo.verify.parity import Evidence, contract, floors, plan, run_candidate
 from zoo.verify.partial import are_candidates, judge_candidates, owed
 from zoo.verify.pictures import load_pictures
 from zoo.verify.placement import left_to_cpu, operators_of
-from zoo.verify.proposals import BOXES, SCORES, judge_proposals, unsettled
+from zoo.verify.proposals import judge_proposals, unsettled
 from zoo.verify.result import DetectionResult, Device, OutputResult, Report
 from zoo.verify.rows import are_rows, judge_rows, rows_among
 from zoo.verify.runtimes.protocol import Runner, Settings
@@ -35,6 +35,7 @@ from zoo.verify.second_look import instability
 from zoo.verify.timing import timed
 from zoo.verify.truth import Reference
 from zoo.verify.verdict import FAIL, Judgement, overall
+from zoo.vision.suppression import BOXES, SCORES
 
 DEFAULT_BATCHES = (1, 3)
 PROPOSALS = (BOXES, SCORES)
@@ -181,9 +182,10 @@ def _parts(outputs: Sequence[OutputResult], detections: DetectionResult | None) 
 
 
 def _telling_first(outputs: Sequence[OutputResult]) -> list[OutputResult]:
-    """Numbers that stand where they stood in the reference before those of rows, which were matched first."""
+    """Numbers that stand where they stood in the reference before those of rows, which were matched first; of either
+    the raw boxes first, by which the proposals were matched."""
     in_rows = _in_rows(outputs)
-    return sorted(outputs, key=lambda output: output.name in in_rows)
+    return sorted(outputs, key=lambda output: (output.name in in_rows, output.name != BOXES))
 
 
 def _in_rows(outputs: Sequence[OutputResult]) -> list[str]:

@@ -44,10 +44,10 @@ class Warm:
 def timed(candidates: Sequence[Examined], options: Options, base: Artifact | None = None) -> list[Report]:
     """The reports with the speeds of those that passed so far, timed on one device in turns, with how fast each is
     beside `base`, or beside the first of them, and with the verdict on the outputs of the last timed run."""
-    reports = {place: one.report for place, one in enumerate(candidates)}
+    reports = [one.report for one in candidates]
     chosen = {place: one for place, one in enumerate(candidates) if one.to_be_timed(options)}
     if not chosen:
-        return list(reports.values())
+        return reports
     effort = EFFORTS[options.speed]
     with ExitStack() as opened:
         warm, wrong = _warm(opened, chosen, options, effort, base)
@@ -65,7 +65,7 @@ def timed(candidates: Sequence[Examined], options: Options, base: Artifact | Non
                 reports[place],
                 notes=(*reports[place].notes, f"not timed beside the reference: {wrong[BASE].message}"),
             )
-    return list(reports.values())
+    return reports
 
 
 def _warm(

@@ -16,7 +16,7 @@ from zoo.base.acting import acting_in_graph, acting_in_saved_model
 from zoo.base.errors import ConversionError
 from zoo.convert.from_tensorflow.graph import SourceGraph
 from zoo.convert.from_tensorflow.inline import inlined, variables_of, with_values
-from zoo.convert.from_tensorflow.source import AGAIN, FROZEN, Source
+from zoo.convert.from_tensorflow.source import AGAIN, FROZEN, SAVED_NAME, Source
 
 DETECTION_PREFIXES = ("detection_", "num_detections", "raw_detection_")
 VARIABLES = {"VarHandleOp", "VariableV2", "Variable", "ReadVariableOp", "VarIsInitializedOp"}
@@ -61,7 +61,7 @@ def _frozen(path: Path) -> Loaded:
 
 
 def _saved(folder: Path, signature: str) -> Loaded:
-    path = folder / "saved_model.pb"
+    path = folder / SAVED_NAME
     model = SavedModel()
     try:
         model.ParseFromString(path.read_bytes())

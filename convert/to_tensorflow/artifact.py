@@ -15,12 +15,13 @@ from zoo.base.artifact import Artifact, FileRecord, TensorSpec
 from zoo.base.errors import UsageError
 from zoo.base.files import atomic_folder
 from zoo.convert.from_tensorflow.resizer import open_size, size_note
+from zoo.convert.from_tensorflow.source import SAVED_NAME
 from zoo.convert.onnx_graph.graph import Value
 from zoo.convert.onnx_graph.read import read_graph
 from zoo.convert.onnx_graph.rewrite.sizes import has_open_pictures, with_fixed_sizes
 from zoo.convert.to_tensorflow.backend import tf
 from zoo.convert.to_tensorflow.module import LAYOUTS, module_of, picture_inputs
-from zoo.convert.to_tensorflow.saved_model import GRAPH_FILE, signature_names, write_saved_model
+from zoo.convert.to_tensorflow.saved_model import signature_names, write_saved_model
 from zoo.convert.to_tensorflow.tflite import tflite_of
 
 SAVED_MODEL, TFLITE = "saved_model", "model.tflite"
@@ -112,7 +113,7 @@ def versions() -> dict[str, str]:
 
 def record_of(path: Path, folder: Path) -> FileRecord:
     """A SavedModel's file, by its path inside the artifact."""
-    role = "model" if path.name == GRAPH_FILE else "weights"
+    role = "model" if path.name == SAVED_NAME else "weights"
     return FileRecord.of(path, role, path.relative_to(folder).as_posix())
 
 

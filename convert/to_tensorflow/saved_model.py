@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from zoo.convert.from_tensorflow.source import SAVED_NAME
 from zoo.convert.to_tensorflow.backend import quietly, tf
 from zoo.convert.to_tensorflow.module import GraphModule
 
-GRAPH_FILE = "saved_model.pb"
 FINGERPRINT = "fingerprint.pb"  # optional; holds a random number
 CAPTURED = "_user_specified_name"
 
@@ -52,7 +52,7 @@ def save(exported: tf.Module, signature: Any, folder: Path) -> list[Path]:
     with quietly():
         tf.saved_model.save(exported, str(folder), signatures={"serving_default": signature})
     (folder / FINGERPRINT).unlink(missing_ok=True)
-    _without_counters(folder / GRAPH_FILE)
+    _without_counters(folder / SAVED_NAME)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 

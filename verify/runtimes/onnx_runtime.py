@@ -49,6 +49,7 @@ class OnnxRuntimeRunner:
         self.runtime = f"onnxruntime {ort.__version__}"
         self._ort, self._path, self._settings = ort, path, settings
         self._before = gpu_memory(settings.index) if settings.on_gpu else None
+        _refuse_outside(path)
         self._session = _session(ort, path, settings)
         self.device = f"cuda:{settings.index}" if self._session.get_providers()[0] == CUDA else "cpu"
         self.inputs = tuple(_spec(value) for value in self._session.get_inputs())
@@ -116,13 +117,17 @@ def load(path: Path, settings: Settings) -> OnnxRuntimeRunner:
     return OnnxRuntimeRunner(path, settings)
 
 
-def _session(ort: Any, path: Path, settings: Settings, profile: Path | None = None) -> Any:
+def _refuse_outside(path: Path) -> None:
+    """Before the file is opened: its weights may lie in other files, but only beside it."""
     try:
         with suppress(DecodeError):  # ONNX Runtime says what is wrong with it
             if names_others(path):
                 refuse_outside(path, onnx.load(path, load_external_data=False))
     except (OSError, ValueError) as error:
         raise VerificationError(f"{path.name} is no ONNX file to run: {error}") from error
+
+
+def _session(ort: Any, path: Path, settings: Settings, profile: Path | None = None) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = settings.threads
     options.inter_op_num_threads = 1
