@@ -1,6 +1,6 @@
 """Convert: fetch what is missing, read the source into the ONNX hub, write every format asked for, reuse what stands.
 
-An artifact in the store that this version made from the same files with the same options is not made again.
+An artifact in the store that the same code made from the same files with the same options is not made again.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from zoo.base.artifact import Artifact, FileRecord, read_artifact
 from zoo.base.errors import UsageError
 from zoo.catalog import Store
+from zoo.convert.versions import versions
 from zoo.pipeline.formats import DIRECT, FORMATS, HUB, READERS, TF, TFLITE, WRITERS, WRITTEN_AS, Options, is_direct
 from zoo.pipeline.source import Source, catalog_source
 
@@ -128,7 +128,7 @@ def _standing(folder: Path, sources: Sequence[FileRecord]) -> Artifact | None:
         return None
     same = (
         {record.sha256 for record in artifact.sources} == {record.sha256 for record in sources}
-        and artifact.versions.get("zoo") == metadata.version("detector-zoo")
+        and artifact.versions.items() >= versions().items()
         and artifact.is_intact()
     )
     return artifact if same else None

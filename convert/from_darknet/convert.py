@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import version
 from pathlib import Path
 
 import onnx
@@ -17,6 +16,7 @@ from zoo.convert.from_darknet.model import build
 from zoo.convert.from_darknet.options import DarknetOptions
 from zoo.convert.onnx_graph.build import Model
 from zoo.convert.onnx_graph.write import write_model
+from zoo.convert.versions import versions
 from zoo.darknet import Network, read_network, read_weights
 from zoo.darknet.layers import Region
 
@@ -72,7 +72,7 @@ def darknet_to_onnx(
             outputs=tuple(_spec(value) for value in model.outputs),
             options={**dataclasses.asdict(options), "dialect": network.dialect},
             detector=_detector(network),
-            versions={"zoo": version("detector-zoo"), "onnx": version("onnx")},
+            versions=versions(onnx=onnx.__version__),
             labels=labels,
             notes=_notes(network, options),
         )

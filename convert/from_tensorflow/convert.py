@@ -9,7 +9,6 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from zoo.base.files import atomic_folder
 from zoo.convert.from_tensorflow.options import TensorFlowSourceOptions
 from zoo.convert.from_tensorflow.source import Source, find_source
 from zoo.convert.from_tensorflow.text_protos import read_labels, read_pipeline
+from zoo.convert.versions import versions
 
 MODEL = "model.onnx"
 QUIET = {
@@ -106,7 +106,7 @@ def _artifact(
         outputs=_specs(report["outputs"]),
         options=asked,
         detector={"box_format": "yxyx", "first_class": 1, **facts, **_suppression(report)},
-        versions={"zoo": metadata.version("detector-zoo"), **report["versions"], "onnx": onnx.__version__},
+        versions=versions(**report["versions"], onnx=onnx.__version__),
         labels=labels,
         notes=tuple(report["notes"]),
     )

@@ -10,7 +10,6 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from zoo.convert.to_opencv.emit import model_of
 from zoo.convert.to_opencv.installations import at_hand, of_major
 from zoo.convert.to_opencv.proof import proven
 from zoo.convert.to_opencv.rewrite.passes import REFUSED, fit
+from zoo.convert.versions import versions
 
 MODEL, DETECTOR = "model.onnx", "detector.json"
 
@@ -92,7 +92,7 @@ def onnx_to_opencv(
             outputs=_specs(graph.outputs, parent.outputs if parent else ()),
             options=dataclasses.asdict(options),
             detector={**facts, **({"white": 255} if _takes_bytes(original) else {})},
-            versions={"zoo": metadata.version("detector-zoo"), "opencv": wanted.version, "onnx": onnx.__version__},
+            versions=versions(opencv=wanted.version, onnx=onnx.__version__),
             labels=tuple(labels),
             notes=(f"runs in OpenCV {', '.join(proof.versions)}", *([size_note(MODEL, size)] if size else [])),
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from zoo.base.artifact import Artifact, FileRecord
 from zoo.base.errors import ConversionError
 from zoo.base.files import atomic_folder
 from zoo.convert.to_opencv.installations import WITH_READERS, at_hand, of_major, run
+from zoo.convert.versions import versions
 from zoo.darknet import Network, read_network
 from zoo.darknet.cfg import Section, c_int, c_list
 from zoo.darknet.layers import Region, Yolo
@@ -62,7 +62,7 @@ def darknet_to_classic(
             files=(FileRecord.of(folder / CFG, "model"), FileRecord.of(folder / WEIGHTS, "weights")),
             inputs=(),
             outputs=(),
-            versions={"zoo": metadata.version("detector-zoo"), "opencv": opencv.version},
+            versions=versions(opencv=opencv.version),
             labels=labels,
             notes=(f"for cv2.dnn.readNetFromDarknet; ran in OpenCV {opencv.version}",),
         )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +24,7 @@ from zoo.convert.to_opencv.proof import FOUND, share_found
 from zoo.convert.to_opencv.rewrite.outputs import DETECTIONS
 from zoo.convert.to_opencv.ssd_graph import Ssd, read_ssd
 from zoo.convert.to_opencv.ssd_text import OUTPUT, text_graph
+from zoo.convert.versions import versions
 
 GRAPH, TEXT = "model.pb", "model.pbtxt"
 ROWS = "picture, class (the first is 1), score, xmin, ymin, xmax, ymax relative to the picture, to be clipped to 0..1"
@@ -64,7 +64,7 @@ def tensorflow_to_classic(
             files=(FileRecord.of(folder / GRAPH, "model"), FileRecord.of(folder / TEXT, "text graph")),
             inputs=(TensorSpec(ssd.input.removesuffix(":0"), "float32", (1, 3, *size), "RGB, 0..255"),),
             outputs=(TensorSpec(OUTPUT, "float32", (1, 1, ssd.stage.limit, 7), ROWS),),
-            versions={"zoo": metadata.version("detector-zoo"), "opencv": opencv.version},
+            versions=versions(opencv=opencv.version),
             labels=labels,
             notes=(f"for cv2.dnn.readNetFromTensorflow; ran in OpenCV {opencv.version}",),
         )

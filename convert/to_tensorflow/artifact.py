@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +22,7 @@ from zoo.convert.to_tensorflow.backend import tf
 from zoo.convert.to_tensorflow.module import LAYOUTS, module_of, picture_inputs
 from zoo.convert.to_tensorflow.saved_model import signature_names, write_saved_model
 from zoo.convert.to_tensorflow.tflite import tflite_of
+from zoo.convert.versions import versions
 
 SAVED_MODEL, TFLITE = "saved_model", "model.tflite"
 
@@ -94,21 +94,12 @@ def onnx_to_tensorflow(
             outputs=outputs,
             options=_described(options),
             detector=parent.detector if parent else {},
-            versions=versions(),
+            versions=versions(tensorflow=str(tf.__version__), onnx=onnx.__version__),
             labels=tuple(labels) or (parent.labels if parent else ()),
             notes=(size_note(TFLITE, size),) if fixed and size else (),
         )
         dataclasses.replace(artifact, folder=folder).write()
     return artifact
-
-
-def versions() -> dict[str, str]:
-    """What wrote an artifact of this room."""
-    return {
-        "zoo": metadata.version("detector-zoo"),
-        "tensorflow": str(tf.__version__),
-        "onnx": onnx.__version__,
-    }
 
 
 def record_of(path: Path, folder: Path) -> FileRecord:

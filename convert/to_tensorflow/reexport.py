@@ -21,9 +21,10 @@ from zoo.base.files import atomic_folder
 from zoo.convert.from_tensorflow.meaning import INPUT_MEANING, meaning_of
 from zoo.convert.from_tensorflow.source import FROZEN, Source, find_source
 from zoo.convert.from_tensorflow.text_protos import read_labels, read_pipeline
-from zoo.convert.to_tensorflow.artifact import SAVED_MODEL, record_of, versions
+from zoo.convert.to_tensorflow.artifact import SAVED_MODEL, record_of
 from zoo.convert.to_tensorflow.backend import quietly, tf
 from zoo.convert.to_tensorflow.saved_model import save, signature_names
+from zoo.convert.versions import versions
 
 DIRECT = "written from the TensorFlow source itself, not through ONNX"
 ONE_BY_ONE = "the source was exported for batch 1: each picture of a batch runs by itself"
@@ -98,7 +99,7 @@ def tensorflow_to_tensorflow(
             outputs=tuple(_described(spec, key, meaning_of(key)) for key, spec in sorted(outputs.items())),
             options=dataclasses.asdict(options),
             detector={"box_format": "yxyx", "first_class": 1, **facts},
-            versions=versions(),
+            versions=versions(tensorflow=str(tf.__version__)),
             labels=labels or (read_labels(found.label_map) if found.label_map else ()),
             notes=(DIRECT, ONE_BY_ONE) if is_repeated else (DIRECT,),
         )

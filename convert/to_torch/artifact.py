@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import onnx
@@ -24,6 +23,7 @@ from zoo.convert.to_torch.program import Assign, Program
 from zoo.convert.to_torch.safetensors import write_safetensors
 from zoo.convert.to_torch.source import Header, write_source
 from zoo.convert.to_torch.writer import write_program
+from zoo.convert.versions import versions
 
 SOURCE, WEIGHTS, EXPORTED = "model.py", "model.safetensors", "model.pt2"
 
@@ -83,7 +83,7 @@ def onnx_to_torch(
             outputs=header.outputs,
             options={**dataclasses.asdict(options), "size": list(options.size)},
             detector=parent.detector if parent else {},
-            versions={"zoo": metadata.version("detector-zoo"), "torch": torch.__version__, "onnx": onnx.__version__},
+            versions=versions(torch=torch.__version__, onnx=onnx.__version__),
             labels=tuple(labels) or (parent.labels if parent else ()),
             notes=_notes(exported, options),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from pathlib import Path
 
@@ -89,6 +90,19 @@ def test_a_damaged_artifact_is_made_again(network: tuple[Path, Path], tmp_path: 
     first.model.write_bytes(content[:-1] + b"x")
     (second,) = convert(darknet_source(*network), store=store)
     assert second.model.read_bytes() == content
+
+
+@pytest.mark.parametrize("versions", [{"zoo": "0.0.1"}, {"converter": "0" * 12}, {}])
+def test_what_other_code_made_is_made_again(
+    versions: dict[str, str], network: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """The artifact of an older converter, whose manifest lacks what this one writes, is not used as it is."""
+    store = Store(tmp_path / "store")
+    (first,) = convert(darknet_source(*network), store=store)
+    told = first.versions | versions if versions else {"zoo": first.versions["zoo"]}
+    dataclasses.replace(first, versions=told, detector={}).write()
+    (second,) = convert(darknet_source(*network), store=store)
+    assert second == first
 
 
 def test_other_options_and_other_files_are_other_artifacts(network: tuple[Path, Path], tmp_path: Path) -> None:
