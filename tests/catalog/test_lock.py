@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.schemas import WRITTEN, problems
 from zoo.base.errors import UsageError
 from zoo.catalog.exclusive import exclusive
 from zoo.catalog.lock import Locked, LockFile, default_path
@@ -37,6 +39,10 @@ def test_the_file_is_stable_and_sorted(tmp_path: Path) -> None:
         two.add(name, "f", ENTRY)
     assert one.path.read_bytes() == two.path.read_bytes()
     assert one.path.read_bytes().endswith(b"}\n")
+    content = json.loads(one.path.read_bytes())
+    assert problems(content, WRITTEN["zoo.lock"]) == []
+    del content["models"]["b"]["f"]["sha256"]
+    assert problems(content, WRITTEN["zoo.lock"]) == ["$.models.b.f: 'sha256' is a required property"]
 
 
 def test_many_writers_lose_nothing(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from PIL import Image
 
 import zoo.cli.main as entry
 from tests.detect.making import write_video
+from tests.schemas import WRITTEN, problems, problems_in
 from zoo.base.errors import VerificationError
 from zoo.shapes import SAMPLE
 from zoo.verify.runtimes.onnx_runtime import OnnxRuntimeRunner
@@ -61,6 +62,7 @@ def test_a_picture_is_drawn_and_listed(
     assert f"{SAMPLE.name} · onnx" in err
     assert left(tmp_path) == ["seen/detections.json", f"seen/labels/{SAMPLE.stem}.txt", f"seen/{SAMPLE.stem}.png"]
     entries = json.loads(Path("seen/detections.json").read_bytes())
+    assert problems(entries, WRITTEN["detections*.json"]) == []
     rows = [line.split() for line in Path(f"seen/labels/{SAMPLE.stem}.txt").read_text().splitlines()]
     width, height = size_of(SAMPLE)
     assert len(entries) == len(rows) > 2
@@ -87,6 +89,7 @@ def test_folders_patterns_and_names_that_occur_twice(monkeypatch: pytest.MonkeyP
 def test_a_video_keeps_its_rate_and_its_frames(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write_video(tmp_path / "clip.mp4", 7, rate=12.5)
     assert run(monkeypatch, MODEL, "clip.mp4", "--save-txt", "--save-json", "--out", "seen", "--workers", "2") == 0
+    assert list(problems_in(tmp_path)) == []
     video = cv2.VideoCapture("seen/clip.mp4")
     assert video.get(cv2.CAP_PROP_FPS) == pytest.approx(12.5)
     reds = []

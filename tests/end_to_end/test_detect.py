@@ -21,6 +21,7 @@ import zoo.cli.main as entry
 from tests.detect.tensorflow_like import write_mask_model
 from tests.end_to_end.test_yolo_fastest import CASES, IOU, SCORE
 from tests.goldens.cases import load_case
+from tests.schemas import WRITTEN, problems
 from zoo.base.artifact import Artifact
 from zoo.catalog import Store
 from zoo.detect.detector import Detector, Prepared, open_detector
@@ -127,6 +128,8 @@ def test_a_tensorflow_detector_is_looked_at_with_its_own_contract(
     assert found["bbox"] == pytest.approx([20, 20, 100, 60], abs=1e-3)
     assert (found["category_id"], found["score"]) == (3, pytest.approx(0.9))
     assert found["segmentation"]["size"] == [100, 200]
+    assert problems([found], WRITTEN["detections*.json"]) == []
+    assert problems([found | {"bbox": [1, 2, 3]}, found | {"label": "a"}], WRITTEN["detections*.json"])
     with Image.open(tmp_path / "seen" / "plain.png") as drawn:
         assert drawn.getpixel((70, 60)) != (30, 60, 90)
         assert drawn.getpixel((180, 90)) == (30, 60, 90)

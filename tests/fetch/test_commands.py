@@ -18,6 +18,7 @@ from tests.fetch.conftest import Served
 from tests.fetch.making import sha256
 from tests.fetch.server import content, status
 from tests.fetch.test_disk import damage
+from tests.schemas import PRINTED, problems
 from zoo.base.artifact import Artifact
 from zoo.catalog import Store
 from zoo.cli.main import main
@@ -108,6 +109,7 @@ def test_show_json(run: Run, project: Path) -> None:
     assert shown["store"]["folder"] == str(Store().source_folder("mine"))
     assert [file["name"] for file in shown["store"]["files"]] == ["m.weights"]
     assert shown["artifacts"] == []
+    assert problems(shown, PRINTED, "show") == []
 
 
 def test_show_tells_what_was_converted(run: Run, project: Path) -> None:
@@ -153,6 +155,7 @@ def test_fetch_json(run: Run, project: Path, served: Served) -> None:
     code, out, err = run("fetch", "mine", "loose", "--json", "-j", "1")
     assert (code, err) == (0, "")
     events = lines(out)
+    assert [problem for event in events for problem in problems(event, PRINTED, "fetch")] == []
     assert [event["event"] for event in events if event["model"] == "mine"] == [
         "start",
         "progress",
@@ -225,10 +228,12 @@ def test_cache_shows_verifies_and_prunes(run: Run, project: Path) -> None:
     assert out.splitlines()[1].split() == ["mine", "19.0", "kB"]
     _, out, _ = run("cache", "show", "--json")
     assert json.loads(out)["contents"] == len(BODY)
+    assert problems(json.loads(out), PRINTED, "cache-show") == []
     assert run("cache", "verify") == (0, "2 files are what they should be\n", "")
     damage(path)
     code, out, err = run("cache", "verify", "--json")
     assert code == 3 and json.loads(out)["files"] == 2 and len(json.loads(out)["damaged"]) == 2
+    assert problems(json.loads(out), PRINTED, "cache-verify") == []
     assert f"damaged: {path}: its sha256 is" in err and "zoo cache verify --remove removes them" in err
     code, _, err = run("cache", "verify", "--remove")
     assert code == 3 and not path.exists()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import zoo.cli.main as entry
+from tests.schemas import WRITTEN, problems
 from zoo.base.artifact import Artifact
 from zoo.base.errors import MissingBackend
 from zoo.pipeline.bench import Bench, Row, run_bench
@@ -39,6 +40,7 @@ def test_formats_are_measured_in_turns_and_compared() -> None:
         return found
 
     bench = run_bench(["shapes-tiny"], ["onnx", "opencv", "tf"], ["cpu"], find, threads=1, effort=EFFORT)
+    assert problems(json.loads(to_json(bench)), WRITTEN["bench.json"]) == []
     first, second, third = bench.rows
     assert first.runs == second.runs >= 4
     for row in (first, second):
@@ -59,7 +61,14 @@ def test_markdown_csv_and_json_say_the_same() -> None:
     assert rows[2]["problem"] == "no | GPU"
     content = json.loads(to_json(BENCH))
     assert [row["fps"] for row in content["rows"]] == [100, 50, None]
-    assert content["schema"] == 1
+    assert problems(content, WRITTEN["bench.json"]) == []
+
+
+@pytest.mark.parametrize("change", [{"fps": "fast"}, {"median": 0.01}, {"milliseconds": 10}, {"p95": 0}])
+def test_another_table_is_refused_by_the_schema(change: dict[str, object]) -> None:
+    content = json.loads(to_json(BENCH))
+    content["rows"][1].update(change)
+    assert problems(content, WRITTEN["bench.json"])
 
 
 def test_the_plot_has_a_bar_for_each_measured_row_in_proportion() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.schemas import WRITTEN, problems
 from zoo.convert.from_tensorflow.resizer import open_size
 from zoo.convert.onnx_graph.graph import Graph
 from zoo.convert.onnx_graph.read import graph_of
@@ -44,7 +45,9 @@ def graph(scores: int) -> Graph:
 
 def described(scores: int, **facts: Any) -> dict[str, Any]:
     told = {"box_format": "yxyx", **facts}
-    return describe(graph(scores), "name", "tensorflow", told, ("a dog", "a “cat”"), Proof(("5.0.0",), "new"))
+    content = describe(graph(scores), "name", "tensorflow", told, ("a dog", "a “cat”"), Proof(("5.0.0",), "new"))
+    assert problems(content, WRITTEN["detector.json"]) == []
+    return content
 
 
 @pytest.mark.parametrize(("scores", "background"), [(6, 0), (7, 1)])
@@ -73,6 +76,21 @@ def test_centernet_fills_up_before_it_normalises() -> None:
 )
 def test_the_size_that_a_resizer_stands_for(resizer: dict[str, str], size: tuple[int, int] | None) -> None:
     assert open_size({"resizer": resizer}) == size
+
+
+@pytest.mark.parametrize(
+    ("where", "what"),
+    [
+        ("input", {"pad": [0, 0]}),
+        ("input", {"width": None}),
+        ("output", {"kind": "detections"}),
+        ("thresholds", {"a": 1}),
+    ],
+)
+def test_another_description_is_refused_by_the_schema(where: str, what: dict[str, object]) -> None:
+    content = described(6)
+    content[where].update(what)
+    assert problems(content, WRITTEN["detector.json"])
 
 
 def test_opencv_reads_the_file(tmp_path: Path) -> None:

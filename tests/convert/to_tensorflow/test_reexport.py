@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.schemas import problems_in
 from zoo.base.artifact import Artifact, read_artifact
 from zoo.base.errors import ConversionError, UsageError
 from zoo.catalog import Store
@@ -233,3 +234,4 @@ def test_zoo_verify_passes_an_ssd_that_did_not_go_through_onnx(data: Path, tmp_p
     assert report.judgement.verdict == PASS, report.judgement.reason
     (artifact,) = convert(source, ("tf",), store=store)
     assert artifact.notes[0] == "written from the TensorFlow source itself, not through ONNX"
+    assert artifact.verdicts and list(problems_in(store.root)) == []
