@@ -54,7 +54,14 @@ def _object(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
     properties = {name: _type(hints[name], definitions) for name in names}
     if "verdict" in properties:
         properties["verdict"] = {"enum": ["pass", "fail", "inconclusive"]}
-    return {"type": "object", "required": names, "additionalProperties": False, "properties": properties}
+    about = " ".join(kind.__doc__.split())  # the units of its fields are there
+    return {
+        "description": about,
+        "type": "object",
+        "required": names,
+        "additionalProperties": False,
+        "properties": properties,
+    }
 
 
 if __name__ == "__main__":
