@@ -1,6 +1,6 @@
 """Time and memory of Darknet → ONNX, side by side with copying the weights file on the same disk.
 
-    python benchmarks/darknet_conversion.py --models yolov3 yolov4 yolov7 --rounds 7
+    python -m benchmarks.darknet_conversion --models yolov3 yolov4 yolov7 --rounds 7
 
 Needs the test data (ZOO_TEST_DATA) for cfgs and for the tool that makes weights of the real size (148–258 MB). Each
 round copies the file and converts it, in alternating order, in one warm process: `conversion` is cfg and weights to the

@@ -1,6 +1,6 @@
 """How long `zoo fetch NAME` takes where everything is there, and that it asks nobody.
 
-    python benchmarks/fetch_again.py --megabytes 256 --rounds 15
+    python -m benchmarks.fetch_again --megabytes 256 --rounds 15
 
 The target is under 0.3 s for one model, whatever its size, with no request. `python -c pass` and `zoo --help` are
 timed beside it, in turn, so that a slow machine can be told from a slow fetch.

@@ -1,7 +1,7 @@
 """The pipeline of `zoo detect` on video against the loop that one writes by hand: read, detect, draw, write, again.
 
-    python benchmarks/video_pipeline.py                        ratios on the videos of the test data (ZOO_TEST_DATA)
-    python benchmarks/video_pipeline.py --memory 1000          resident memory over 1,000 frames
+    python -m benchmarks.video_pipeline                        ratios on the videos of the test data (ZOO_TEST_DATA)
+    python -m benchmarks.video_pipeline --memory 1000          resident memory over 1,000 frames
 
 Both do the same work with the same functions and write the same video; inference has one thread in both, so that the
 other processors are free for the rest. The order alternates from round to round; reported are the frames a second of
