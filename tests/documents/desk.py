@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shutil
+import subprocess
 import sys
 import tarfile
 from collections.abc import Mapping
@@ -18,6 +20,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import OPENCV4, ROOT
+from tests.documents.reading import Command
 from zoo.base.files import sha256_of
 from zoo.catalog import load_catalog
 from zoo.cli.main import main
@@ -31,6 +35,7 @@ OWN = {
     "pictures/one.png": SAMPLE,
     "my-pictures/one.png": SAMPLE,
     "picture.png": SAMPLE,
+    "picture.jpg": SAMPLE,
 }
 ONNX = ("my.onnx", "mine.onnx", "new.onnx", "old.onnx", "model.onnx")
 TF_1 = "ssd_mobilenet_v1_coco_2018_01_28"  # a small export of the same structure lies in a folder of this name
@@ -53,12 +58,24 @@ def lay(folder: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     convert_model("shapes-tiny", out=folder / "models" / "detector")
     with tarfile.open(data / "models" / "tf" / "s_ssd_mobilenet_v1.tar.xz") as archive:
         archive.extractall(folder / TF_1, filter="data")
-    put(folder / TF_1 / "frozen_inference_graph.pb", folder / "frozen_inference_graph.pb")
+    for name in ("frozen_inference_graph.pb", "pipeline.config"):
+        put(folder / TF_1 / name, folder / name)
+    (folder / "examples").symlink_to(ROOT / "examples")
+    (folder / "docs").mkdir()
+    if OPENCV4.is_file():
+        program(folder / "opencv4" / "bin" / "python", OPENCV4)
 
 
 def put(source: Path, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, path)
+
+
+def program(path: Path, meant: Path) -> None:
+    """A program that calls another one. (A link to a virtual environment's Python would be a Python without it.)"""
+    path.parent.mkdir(parents=True)
+    path.write_text(f'#!/bin/sh\nexec "{meant}" "$@"\n')
+    path.chmod(0o755)
 
 
 def stand_ins(text: str, path: Path) -> Path:
@@ -79,13 +96,22 @@ def _card() -> dict[str, Any]:
     return {**told, "input": size, "files": files}
 
 
-def type_in(words: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
-    """Run a `zoo` command as if it had been typed in `folder`; its exit code, and all that it said."""
+def type_in(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[int, str]:
+    """Run a command as if it had been typed in `folder`, `zoo` in this process; its exit code, and all that it said."""
+    if command.program != "zoo":
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        shell = ["bash", "-c", command.text]
+        done = subprocess.run(shell, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+    words = command.words
     for place in OUTSIDE:
         words = [word.replace(place, str(folder / place.lstrip("/"))) for word in words]
-    monkeypatch.setattr(sys, "argv", words)
     said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said), pytest.raises(SystemExit) as ended:
-        main()
+    with monkeypatch.context() as typed, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        typed.setattr(sys, "argv", words)
+        for name, value in command.variables.items():
+            typed.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            main()
     code = ended.value.code
     return code if isinstance(code, int) else 0, said.getvalue()

@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import OPENCV4, ROOT
 from tests.documents.desk import lay, stand_ins, type_in
-from tests.documents.reading import Command, commands, links, python_blocks
+from tests.documents.reading import Command, commands, links, named, python_blocks
+from tests.documents.rules import RULES
 from tests.test_architecture import MAY_IMPORT, sources
 from zoo.verify.speed import EFFORTS
 
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "shapes" / "README.md"]
-NO_GPU = 5  # the exit code where a device that is asked for is not here
-TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), ROOT / "shapes" / "README.md"]
+MISSING = 5  # the exit code where a device or package that is asked for is not here
+# What is run beside zoo; other scripts take minutes, ask the network, or write into the project.
+RUN = {"zoo.darknet.coverage", "examples/opencv/detect.py"}
 
 
 def name_of(path: Path) -> str:
@@ -24,7 +26,15 @@ def name_of(path: Path) -> str:
 
 
 def expected_code(command: Command) -> int:
-    return NO_GPU if "cuda" in command.text and shutil.which("nvidia-smi") is None else 0
+    lacks_gpu = "cuda" in command.text and shutil.which("nvidia-smi") is None
+    lacks_opencv4 = "ZOO_OPENCV_PYTHON" in command.variables and not OPENCV4.is_file()
+    return MISSING if lacks_gpu or lacks_opencv4 else 0
+
+
+def to_run(path: Path) -> list[Command]:
+    """The commands of a document that are run here, in its order; then those within its sentences."""
+    told = [command for command in commands(path) if command.program == "zoo" or RUN & set(command.words)]
+    return told + [command for command in named(path, ("python",)) if RUN & set(command.words)]
 
 
 @pytest.fixture(scope="module")
@@ -46,15 +56,21 @@ def at_desk(desk: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return desk
 
 
-@pytest.mark.parametrize("path", [path for path in DOCUMENTS if commands(path, "zoo")], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in DOCUMENTS if to_run(path)], ids=name_of)
 def test_commands(path: Path, at_desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the document's order: a later command may need what an earlier one made."""
     wrong = []
-    for command in commands(path, "zoo"):
-        code, said = type_in(command.words, at_desk, monkeypatch)
+    for command in to_run(path):
+        code, said = type_in(command, at_desk, monkeypatch)
         if code != expected_code(command):
             wrong.append(f"{command.text}: exit code {code}\n{said}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_shell_completes_after_what_the_readme_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (command,) = named(ROOT / "README.md", ("eval",))
+    code, said = type_in(Command(f"{command.text}; complete -p zoo"), tmp_path, monkeypatch)
+    assert code == 0 and said.startswith("complete "), said
 
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if python_blocks(path)], ids=name_of)
@@ -69,10 +85,36 @@ def test_links_lead_somewhere(path: Path) -> None:
     assert not [target for target in links(path) if not (path.parent / target).exists()]
 
 
-def test_make_targets_exist() -> None:
-    targets = set(TARGET.findall((ROOT / "Makefile").read_text()))
-    named = {words[1] for path in DOCUMENTS for one in commands(path, "make") if len(words := one.words) > 1}
-    assert named and named <= targets
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_what_commands_name_exists(path: Path) -> None:
+    """Also of commands that are not run, and of those within sentences."""
+    wrong = [f"{command.text}: {problem(command)}" for command in (*commands(path), *named(path, RULES))]
+    assert not [line for line in wrong if not line.endswith(": ")]
+
+
+def problem(command: Command) -> str:
+    rule = RULES.get(command.program)
+    return rule(command.words) if rule else f"there is no rule for the program {command.program!r}"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("git clone zoo", "no rule for the program 'git'"),
+        ("zoo convrt yolov3", "no command convrt"),
+        ("zoo cache verify --removed", "verify has no option --removed"),
+        ("make tset", "No rule to make target"),
+        ("pip install 'detector-zoo[cpu,onnx]'", "no extra onnx"),
+        ("pip install flask", "flask is in no constraints"),
+        ("ZOO_HOME=x python -m benchmarks.nothing", "no benchmarks.nothing"),
+        ("python benchmarks/speed_same_file.py --rounds 5", "unrecognized arguments: --rounds"),
+        ("python -m zoo.darknet.coverage --all", "it takes no options"),
+        ("curl 'http://127.0.0.1:8260/v1/detect?modle=a'", "the API has no"),
+        ("c++ examples/opencv/detekt.cpp", "no such source"),
+    ],
+)
+def test_a_wrong_command_would_be_noticed(text: str, told: str) -> None:
+    assert told in problem(Command(text))
 
 
 def test_the_errors_of_the_troubleshooting_page_exist() -> None:

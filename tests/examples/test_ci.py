@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests.documents.rules import RULES
 
 CI = Path(__file__).parents[2] / "examples" / "ci"
 SMALL = {"MODELS": "shapes-tiny", "FORMATS": "onnx", "REQUIRE": "max_abs<=1e-3"}
@@ -78,6 +81,12 @@ def test_the_results_are_kept_even_when_red() -> None:
     assert {"result.json", "result.xml", "report.html"} <= set(upload["with"]["path"].split())
     kept = gitlab()["artifacts"]
     assert (kept["when"], kept["reports"]["junit"]) == ("always", "result.xml")
+
+
+def test_what_is_installed_exists() -> None:
+    lines = [step["run"] for step in github()["jobs"]["verify"]["steps"] if step.get("name") == "Install"]
+    for line in (*lines, *gitlab()["before_script"]):
+        assert line.startswith("pip install ") and RULES["pip"](shlex.split(line)) == ""
 
 
 def test_nothing_has_more_rights_than_it_needs() -> None:
