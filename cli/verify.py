@@ -23,6 +23,8 @@ PATH = click.Path(path_type=Path)
 @source_options
 @click.option("--format", "formats", default="onnx", show_default=True, shell_complete=complete_formats,
               help="Formats to verify, with commas.")  # fmt: skip
+@click.option("--runtime", default="", metavar="NAME",
+              help="What runs them, where several can, e.g. opencv for onnx; a wrong NAME lists them.")  # fmt: skip
 @click.option("--device", "devices", default="cpu", show_default=True,
               help="cpu, cuda, cuda:N or auto; several with commas.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["fp32", "tf32", "fp16"]), default="fp32", show_default=True)
@@ -61,6 +63,7 @@ def command(
     Examples:
       zoo verify yolov3 --device cuda
       zoo verify yolov4-tiny --format onnx,torch --images pictures --junit result.xml
+      zoo verify yolov4-tiny --format onnx --runtime opencv
       zoo verify --all -j 2 --format onnx,torch,tf --html report.html
       zoo verify --artifact mine.onnx --cfg mine.cfg --weights mine.weights
       zoo verify --artifact mine.onnx --graph frozen_inference_graph.pb
@@ -82,7 +85,10 @@ def _verify_sources(chosen: Chosen, everything: bool, jobs: int, formats: str, *
     """One model here; several, each in a process of its own, in which an error of one does not end the others."""
     from zoo.pipeline.many import verify_many
     from zoo.pipeline.verify import verify
+    from zoo.verify.runtimes.table import runtime_of
 
+    for format in _words(formats) if how["runtime"] else ():
+        runtime_of(format, how["runtime"])
     sources = (_all(chosen) if everything else chosen).find()
     if len(sources) == 1 and not everything:
         return verify(sources[0], _words(formats), **_how(**how))
@@ -114,6 +120,7 @@ def _verify_file(chosen: Chosen, artifact: Path, reference: Path | None, formats
 
 
 def _how(
+    runtime: str,
     devices: str,
     precision: str,
     batches: str | None,
@@ -131,6 +138,7 @@ def _how(
     from zoo.verify.runtimes.protocol import available_threads
 
     options = Options(
+        runtime=runtime,
         precision=precision,
         batches=_sizes(batches) if batches else None,
         threads=threads or available_threads(),

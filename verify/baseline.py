@@ -17,7 +17,7 @@ from zoo.verify.verdict import FAIL, PASS, Judgement
 NAME = "baseline"
 MACHINE = ("system", "processor", "cpus", "gpu")  # facts of the environment that make a machine
 
-Key = tuple[str, str, str, str]
+Key = tuple[str, str, str, str, str]
 
 
 def against_baseline(reports: Sequence[Report], saved: Sequence[Sequence[Report]]) -> list[Report]:
@@ -31,7 +31,7 @@ def _beside(report: Report, before: Sequence[Report]) -> Report:
         return report
     timed = [one for one in before if one.speed and one.speed.batch == report.speed.batch]
     if not timed:
-        return _noted(report, "the baseline has no speed for this format, device and batch: not compared")
+        return _noted(report, "the baseline has no speed for this format, runtime, device and batch: not compared")
     differs = [fact for one in timed if (fact := _other_machine(report, one))]
     if differs:
         return _noted(report, f"not compared with the baseline, which is of another machine: {differs[0]}")
@@ -75,4 +75,5 @@ def _noted(report: Report, note: str) -> Report:
 
 
 def _key(report: Report) -> Key:
-    return report.name, report.format, report.precision, report.device.used
+    program, _, _version = report.device.runtime.partition(" ")
+    return report.name, report.format, report.precision, report.device.used, program

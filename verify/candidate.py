@@ -21,7 +21,8 @@ class Options:
 
     `margin` (times the noise floor) of None is the margin of the precision; `speed` is "full", "quick" or "none";
     `threshold` and `nms` are those of the detections compared. `bisect` compares layer by layer even where nothing
-    failed. `shared` says that other work goes on beside this until speeds are measured.
+    failed. `shared` says that other work goes on beside this until speeds are measured. `runtime` names one of the
+    runtimes that run the format; "" is the first of them.
     """
 
     device: str = "cpu"
@@ -35,6 +36,12 @@ class Options:
     nms: float = 0.45
     bisect: bool = False
     shared: bool = False
+    runtime: str = ""
+
+    @property
+    def settings(self) -> Settings:
+        """How to run, but for the device."""
+        return Settings(precision=self.precision, threads=self.threads, shared=self.shared, runtime=self.runtime)
 
     @property
     def allowed(self) -> float:
@@ -58,10 +65,10 @@ class Examined:
         """Whether it passed so far, and its speed is asked for."""
         return self.report.passed and options.speed != "none"
 
-    def opened(self) -> AbstractContextManager[Runner]:
+    def opened(self, options: Options) -> AbstractContextManager[Runner]:
         """The model to time: on a GPU a session of its own, which may search for the fastest algorithms."""
         if self.runner:
             return nullcontext(self.runner)
         device = self.report.device
-        settings = Settings(device.used, self.report.precision, device.threads, tune=True)
+        settings = Settings(device.used, self.report.precision, device.threads, tune=True, runtime=options.runtime)
         return closing(load_runner(self.artifact.model, self.artifact.format, settings))

@@ -29,7 +29,7 @@ from zoo.verify.placement import left_to_cpu, operators_of
 from zoo.verify.proposals import judge_proposals, unsettled
 from zoo.verify.result import DetectionResult, Device, OutputResult, Report
 from zoo.verify.rows import are_rows, judge_rows, rows_among
-from zoo.verify.runtimes.protocol import Runner, Settings
+from zoo.verify.runtimes.protocol import Runner
 from zoo.verify.runtimes.table import load_on
 from zoo.verify.second_look import instability
 from zoo.verify.timing import timed
@@ -74,8 +74,8 @@ def examined(
         try:
             if problem:
                 raise VerificationError(problem)
-            settings = Settings(precision=options.precision, threads=options.threads, shared=options.shared)
-            runner = opened.enter_context(closing(load_on(artifact.model, artifact.format, options.device, settings)))
+            told = artifact.format, options.device, options.settings
+            runner = opened.enter_context(closing(load_on(artifact.model, *told)))
             found = _examine(artifact, reference, options, runner, pictures, report)
         except VerificationError as error:
             found = Examined(artifact, _failed(report, error.message))

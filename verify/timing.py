@@ -84,7 +84,7 @@ def _warm(
             wrong[BASE] = error
     for place, one in chosen.items():
         try:
-            warm[place] = _started(one.artifact, opened.enter_context(one.opened()), _batch(one), effort)
+            warm[place] = _started(one.artifact, opened.enter_context(one.opened(options)), _batch(one), effort)
         except VerificationError as error:
             wrong[place] = error
     return warm, wrong

@@ -23,7 +23,7 @@ from zoo.verify.inputs import Sample
 from zoo.verify.noise import ROUNDOFF
 from zoo.verify.runtimes.isolated import IsolatedRunner
 from zoo.verify.runtimes.protocol import Array, Settings, Tensors, available_threads
-from zoo.verify.runtimes.table import RUNTIMES
+from zoo.verify.runtimes.table import runtime_of
 from zoo.verify.tensors import compare
 from zoo.verify.truth import Layer, Observation
 
@@ -147,7 +147,7 @@ def network_nodes(nodes: Sequence[Node], axes: Mapping[str, int]) -> list[Node]:
 
 
 def _start(model: Path, threads: int, *, onednn: bool) -> IsolatedRunner:
-    return IsolatedRunner(model, RUNTIMES["tf"], Settings(threads=threads), {ONEDNN: str(int(onednn))})
+    return IsolatedRunner(model, runtime_of("tf"), Settings(threads=threads), {ONEDNN: str(int(onednn))})
 
 
 def _fingerprint(feeds: Tensors) -> str:

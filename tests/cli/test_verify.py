@@ -65,6 +65,30 @@ def test_what_is_missing_is_5_and_the_rest_is_verified(
     assert run(judge.command, str(saved))[0] == MissingBackend.exit_code
 
 
+@pytest.mark.parametrize(
+    ("format", "runtime", "program"), [("onnx", "opencv", "opencv"), ("opencv", "onnx_runtime", "onnxruntime")]
+)
+def test_a_file_in_another_program(files: list[str], tmp_path: Path, format: str, runtime: str, program: str) -> None:
+    saved = tmp_path / "result.json"
+    code, _ = run(verify.command, *files, "--format", format, "--runtime", runtime, "--json", str(saved))
+    (report,) = json.loads(saved.read_bytes())["reports"]
+    assert (code, report["format"], report["device"]["runtime"].split()[0]) == (0, format, program)
+
+
+@pytest.mark.parametrize(
+    ("formats", "runtime", "told"),
+    [
+        ("onnx", "caffe", "onnx runs in onnx_runtime or opencv"),
+        ("onnx,torch", "opencv", "torch runs in pytorch"),
+        ("caffe", "opencv", "known: onnx, torch, tf"),
+    ],
+)
+def test_a_program_that_does_not_run_the_format(files: list[str], formats: str, runtime: str, told: str) -> None:
+    with pytest.raises(UsageError, match="runtime") as caught:
+        run(verify.command, *files, "--format", formats, "--runtime", runtime)
+    assert told in caught.value.hint
+
+
 def test_a_failure_is_1_and_judging_again_can_differ(files: list[str], tmp_path: Path) -> None:
     saved = str(tmp_path / "result.json")
     code, output = run(verify.command, *files, "--margin", "1e-9", "--json", saved)

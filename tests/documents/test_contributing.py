@@ -60,16 +60,15 @@ module = module_from_onnx(helper.make_model(graph, opset_imports=[helper.make_op
 assert found.numpy().tolist() == [-1.5, 0, 1, 126]
 """,
     "runtime": """
-import shutil
-from zoo.pipeline.convert import convert_model
-from zoo.verify.runtimes.protocol import Settings
-from zoo.verify.runtimes.table import load_runner
-import numpy as np
-(artifact,) = convert_model("shapes-tiny")
-feeds = {"images": np.random.default_rng(0).random((1, 3, 160, 160), np.float32)}
-found = load_runner(artifact.model, "onnx-reference", Settings()).run(feeds)
-expected = load_runner(artifact.model, "onnx", Settings()).run(feeds)
-np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=1e-5)
+import json, sys
+from zoo.cli.main import main
+sys.argv = ["zoo", "verify", "shapes-tiny", "--runtime", "onnx_reference", "--batch", "1", "--no-speed", "--json", "o"]
+try:
+    main()
+except SystemExit as ended:
+    assert ended.code == 0
+(report,) = json.loads(Path("o").read_bytes())["reports"]
+assert report["device"]["runtime"].startswith("onnx "), report["device"]
 """,
 }
 

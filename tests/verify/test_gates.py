@@ -119,6 +119,7 @@ def test_the_ratio_has_the_interval_of_both() -> None:
         (report(1.0, environment={"processor": "this one", "cpus": "2", "gpu": "big"}), "gpu big, here none"),
         (report(1.0, device=Device("cpu", "cpu", "runtime 1", 1)), "1 threads, here 2"),
         (report(1.0, name="another model"), "no speed for this"),
+        (report(1.0, device=Device("cpu", "cpu", "another 1", 2)), "no speed for this"),
         (report(1.0, speed=None), "no speed for this"),
     ],
 )

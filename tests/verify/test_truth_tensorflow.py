@@ -19,7 +19,7 @@ from zoo.convert.to_opencv import onnx_to_opencv
 from zoo.verify import Options, TensorFlowReference, verify_artifact
 from zoo.verify.runtimes.isolated import IsolatedRunner
 from zoo.verify.runtimes.protocol import Settings
-from zoo.verify.runtimes.table import RUNTIMES
+from zoo.verify.runtimes.table import runtime_of
 from zoo.verify.truth_tensorflow import network_nodes
 from zoo.verify.verdict import FAIL, PASS
 
@@ -125,7 +125,7 @@ def test_a_crop_at_the_border_is_seen_inside_and_outside(tmp_path: Path) -> None
     path = tmp_path / "frozen.pb"
     path.write_bytes(graph.as_graph_def().SerializeToString())
     picture = {"image_tensor": np.ones((1, 8, 8, 1), np.float32)}
-    with closing(IsolatedRunner(path, RUNTIMES["tf"], Settings())) as runner:
+    with closing(IsolatedRunner(path, runtime_of("tf"), Settings())) as runner:
         runs = [runner.moved(picture, 2.0**-23, seed, crops=True)["detection_crops"] for seed in range(8)]
     assert {float(np.rint(run[0, -1, 0, 0])) for run in runs} == {0.0, 1.0}
 
@@ -142,7 +142,7 @@ def test_means_over_a_picture_are_exact_one_behind_the_other(tmp_path: Path) -> 
     path.write_bytes(graph.as_graph_def().SerializeToString())
     picture = np.random.default_rng(0).uniform(1.37, 1.38, (1, 128, 128, 8)).astype(np.float32)
     exact = np.square(picture.astype(np.float64).mean((1, 2)))
-    with closing(IsolatedRunner(path, RUNTIMES["tf"], Settings())) as runner:
+    with closing(IsolatedRunner(path, runtime_of("tf"), Settings())) as runner:
         runs = [runner.moved({"image_tensor": picture}, 0.0, exact=told)["detection_means"] for told in (False, True)]
     off = [float(np.abs(run / exact - 1).max()) for run in runs]
     assert off[1] < 3e-7

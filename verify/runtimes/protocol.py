@@ -39,6 +39,7 @@ class Settings:
 
     `threads` is the number of threads inside one operator; operators never run beside each other. `shared` says that
     other work goes on beside the runs that nobody times: a runtime whose threads wait by spinning takes one there.
+    `runtime` names one of the runtimes that run the format; "" is the first of them.
     """
 
     device: str = "cpu"
@@ -46,6 +47,7 @@ class Settings:
     threads: int = 1
     tune: bool = False
     shared: bool = False
+    runtime: str = ""
 
     def __post_init__(self) -> None:
         kind, _, index = self.device.partition(":")

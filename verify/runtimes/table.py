@@ -1,4 +1,4 @@
-"""Which runtime runs which format, and how a format is told from a file. Loads a runtime only when it is used."""
+"""Which runtimes run which format, and how a format is told from a file. Loads a runtime only when it is used."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from zoo.base.errors import MissingBackend, UsageError
 from zoo.verify.runtimes.isolated import IsolatedRunner
 from zoo.verify.runtimes.protocol import Runner, Runtime, Settings
 
-# Format of an artifact → the module here that runs it.
+# Format of an artifact → the modules here that run it: the first, or the one that is asked for.
 RUNTIMES = {
-    "onnx": "onnx_runtime",
-    "torch": "pytorch",
-    "tf": "tensorflow",
-    "tflite": "tflite",
-    "opencv": "opencv",
-    "darknet": "libdarknet",
+    "onnx": ("onnx_runtime", "opencv"),
+    "torch": ("pytorch",),
+    "tf": ("tensorflow",),
+    "tflite": ("tflite",),
+    "opencv": ("opencv", "onnx_runtime"),
+    "darknet": ("libdarknet",),
 }
 SUFFIXES = {".onnx": "onnx", ".pt2": "torch", ".pb": "tf", ".tflite": "tflite", ".cfg": "darknet"}
 # Run in a process of their own: OpenCV and Darknet can end it, TensorFlow's threads can be set only once in one.
-ISOLATED = ("opencv", "tf", "darknet")
+ISOLATED = ("opencv", "tensorflow", "libdarknet")
 
 
 def format_of(path: Path) -> str:
@@ -36,13 +36,25 @@ def format_of(path: Path) -> str:
     return SUFFIXES[path.suffix]
 
 
-def load_runner(path: Path, format: str, settings: Settings) -> Runner:
-    """Open `path`, a model of `format`. Errors as in `zoo.verify.runtimes.protocol`; UsageError: unknown format."""
+def runtime_of(format: str, asked: str = "") -> str:
+    """The runtime for a format: the one `asked` for, else the first. Raises UsageError, with the choices, where there
+    is none."""
     if format not in RUNTIMES:
-        raise UsageError(f"{path.name}: no runtime for the format {format!r}", hint=f"known: {', '.join(RUNTIMES)}")
-    if format in ISOLATED:
-        return IsolatedRunner(path, RUNTIMES[format], settings)
-    runtime = cast(Runtime, importlib.import_module(f"zoo.verify.runtimes.{RUNTIMES[format]}"))
+        raise UsageError(f"no runtime for the format {format!r}", hint=f"known: {', '.join(RUNTIMES)}")
+    if asked and asked not in RUNTIMES[format]:
+        raise UsageError(
+            f"the runtime {asked!r} does not run the format {format!r}",
+            hint=f"{format} runs in {' or '.join(RUNTIMES[format])}",
+        )
+    return asked or RUNTIMES[format][0]
+
+
+def load_runner(path: Path, format: str, settings: Settings) -> Runner:
+    """Open `path`, a model of `format`. Errors as in `zoo.verify.runtimes.protocol`, and those of `runtime_of`."""
+    module = runtime_of(format, settings.runtime)
+    if module in ISOLATED:
+        return IsolatedRunner(path, module, settings)
+    runtime = cast(Runtime, importlib.import_module(f"zoo.verify.runtimes.{module}"))
     return runtime.load(path, settings)
 
 
