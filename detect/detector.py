@@ -81,7 +81,7 @@ class Detector:
         """These detections as what others are compared with. Where the model gives its boxes before the suppression,
         ties in there explain differences; else only scores at the threshold do."""
         if self.outputs.suppresses_itself:
-            return Truth(found, self.rule.threshold, VISIBLE, lambda: (found,))
+            return Truth(found, self.rule.threshold, VISIBLE, lambda trials: (found,))
         facts = self.artifact.detector
         suppression = Suppression(
             self.rule.threshold, self.rule.iou, facts.get("nms_kind", "default"), facts.get("beta_nms", 0.6)
