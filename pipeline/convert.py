@@ -18,7 +18,7 @@ from zoo.base.errors import UsageError
 from zoo.catalog import Store
 from zoo.convert.versions import versions
 from zoo.pipeline.formats import DIRECT, FORMATS, HUB, READERS, TF, TFLITE, WRITERS, WRITTEN_AS, Options, is_direct
-from zoo.pipeline.source import Source, catalog_source
+from zoo.pipeline.source import Source, catalog_source, hub_of
 
 
 def convert_model(
@@ -99,8 +99,7 @@ def check_formats(to: Sequence[str]) -> None:
 def _hub(source: Source, options: Options, out: Path | None, stored: Path) -> Artifact:
     """The source as ONNX: written to `out` where one is asked for, else taken from the store or put there."""
     if source.family == HUB:
-        path = source.files["model"]
-        return Artifact(path.parent, source.name, HUB, HUB, (), source.records, (), (), labels=source.labels)
+        return hub_of(source)
     standing = None if out else _standing(stored, source.records)
     return standing or READERS[source.family](source, out or stored, options)
 

@@ -86,7 +86,7 @@ def _in_format(own: Artifact, path: Path, format: str, store: Store) -> Artifact
         return own
     if own.format == HUB:
         (artifact,) = convert(onnx_source(own.model), (format,), store=store)
-        return dataclasses.replace(artifact, labels=own.labels, detector=own.detector)
+        return dataclasses.replace(artifact, labels=own.labels)
     if own.format == TF and not own.family:
         (artifact,) = convert(tensorflow_source(path), (format,), store=store)
         return artifact

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from zoo.base.artifact import MANIFEST, FileRecord, read_artifact
+from zoo.base.artifact import MANIFEST, Artifact, FileRecord, read_artifact
 from zoo.base.errors import UsageError
 from zoo.catalog import Card, Catalog, Store, load_catalog
 from zoo.convert.from_tensorflow.source import find_source
@@ -72,12 +73,35 @@ def onnx_source(path: Path, *, name: str = "") -> Source:
         raise UsageError(f"the model {path} is not there")
     files = {"model": path}
     records = _records(files)
-    labels: tuple[str, ...] = ()
-    if (path.parent / MANIFEST).is_file():
-        artifact = read_artifact(path.parent)
-        if records[0] in artifact.files:
-            labels, name = artifact.labels, name or artifact.name
-    return Source(_plain(name or path.stem), "onnx", files, labels, "auto", _content_key(records), records)
+    known = _written_by_zoo(path, records[0])
+    name = name or (known.name if known else path.stem)
+    labels = known.labels if known else ()
+    return Source(_plain(name), "onnx", files, labels, "auto", _content_key(records), records)
+
+
+def hub_of(source: Source) -> Artifact:
+    """An ONNX file that is a source, as an artifact: with what the manifest beside it says, where zoo wrote one."""
+    path = source.files["model"]
+    plain = Artifact(path.parent, source.name, "onnx", "onnx", (), source.records, (), (), labels=source.labels)
+    known = _written_by_zoo(path, source.records[0])
+    if not known:
+        return plain
+    return dataclasses.replace(
+        plain,
+        family=known.family,
+        sources=source.records,
+        inputs=known.inputs,
+        outputs=known.outputs,
+        detector=known.detector,
+    )
+
+
+def _written_by_zoo(path: Path, record: FileRecord) -> Artifact | None:
+    """The manifest beside a file, if it is of exactly this file."""
+    if not (path.parent / MANIFEST).is_file():
+        return None
+    artifact = read_artifact(path.parent)
+    return artifact if record in artifact.files else None
 
 
 def tensorflow_source(path: Path, *, name: str = "") -> Source:

@@ -15,21 +15,24 @@ from numpy.typing import NDArray
 
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import UsageError
+from zoo.vision.fitting import Fitting, fitting_of
 from zoo.vision.nms import Detections, detect
 from zoo.vision.preprocess import Fit, Pixels, Placement, preprocess
-from zoo.vision.suppression import BOXES, RULE, SCORES, centred, suppressed
+from zoo.vision.suppression import BOXES, RULE, SCORES, centred, cornered, suppressed
 
 Array = NDArray[Any]
 Outputs = Mapping[str, Array]
 
 CHANNELS = (1, 3)
+BYTES = 255  # what white is in a picture of bytes
 WHITE = "white"  # key of a manifest's `detector`: what floats of a picture go up to, where that is not 1
 
 
 @dataclass(frozen=True)
 class PictureInput:
-    """The input of a model that takes pictures; `width` and `height` are None where it takes any size. `takes_bytes` is
-    also true for floats from 0 to 255."""
+    """The input of a model that takes pictures; `width` and `height` are None where it takes any size. `fit` goes by
+    Darknet's rules, `fitting`, where there is one, by those of a TensorFlow source. `takes_bytes` is also true for
+    floats from 0 to 255."""
 
     name: str
     dtype: str
@@ -38,6 +41,7 @@ class PictureInput:
     height: int | None
     fit: Fit
     takes_bytes: bool
+    fitting: Fitting | None = None
 
     def fill(self, pixels: Pixels) -> tuple[Array, Placement]:
         """A picture, uint8 [H, W, 3] RGB, as the input [1, …], and where the picture lies in it."""
@@ -48,17 +52,22 @@ class PictureInput:
             or ((width, height) == (self.width, self.height) and self.takes_bytes)
         ):
             whole = Placement(width, height, width, height)
-            return self._laid(pixels.transpose(2, 0, 1)[np.newaxis]), whole
+            return self._laid(pixels.transpose(2, 0, 1)[np.newaxis], BYTES), whole
+        if self.fitting:
+            tensor, placement = self.fitting(pixels, self.width, self.height)
+            return self._laid(tensor, BYTES), placement
         tensor, placement = preprocess(pixels.transpose(2, 0, 1), self.width, self.height, self.fit)
-        return self._laid(tensor), placement
+        return self._laid(tensor, 1), placement
 
-    def _laid(self, planes: Array) -> Array:
-        """[1, 3, H, W], bytes or 0..1, in the layout and type of the input."""
+    def _laid(self, planes: Array, white: int) -> Array:
+        """[1, 3, H, W], 0 to `white`, in the layout, range and type of the input."""
         laid = planes.transpose(0, 2, 3, 1) if self.channels_last else planes
-        if self.takes_bytes:
-            return np.ascontiguousarray(laid if laid.dtype == np.uint8 else np.rint(laid * 255), self.dtype)
-        values = laid / np.float32(255) if laid.dtype == np.uint8 else laid
-        return np.ascontiguousarray(values, self.dtype)
+        wanted = BYTES if self.takes_bytes else 1
+        if white != wanted:
+            laid = laid * np.float32(BYTES) if wanted == BYTES else laid / np.float32(BYTES)
+        if np.dtype(self.dtype).kind in "iu" and laid.dtype.kind == "f":
+            laid = np.rint(laid)
+        return np.ascontiguousarray(laid, self.dtype)
 
 
 def picture_input(inputs: Sequence[TensorSpec], detector: Mapping[str, Any]) -> PictureInput:
@@ -76,7 +85,8 @@ def picture_input(inputs: Sequence[TensorSpec], detector: Mapping[str, Any]) -> 
         width if isinstance(width, int) and width > 0 else None,
         height if isinstance(height, int) and height > 0 else None,
         fit,
-        spec.dtype == "uint8" or detector.get(WHITE) == 255,
+        spec.dtype == "uint8" or detector.get(WHITE) == BYTES,
+        fitting_of(detector),
     )
 
 
@@ -161,19 +171,26 @@ def _rows(outputs: Outputs, detector: Mapping[str, Any], placement: Placement, r
 
 
 def _tensorflow(outputs: Outputs, detector: Mapping[str, Any], placement: Placement, rule: Rule) -> Detections:
-    """Detections of the TensorFlow zoos: corners as ymin, xmin, ymax, xmax; classes count from `first_class`."""
+    """Detections of the TensorFlow zoos: corners as ymin, xmin, ymax, xmax; classes count from `first_class`. The graph
+    clips boxes to its input; where more than the picture is in there, they are clipped to the picture here, as the
+    source does it (but boxes with masks: those would no longer fit them)."""
     count = int(outputs["num_detections"]) if "num_detections" in outputs else len(outputs["detection_scores"])
     kept = _best(outputs["detection_scores"][:count], rule.threshold)
-    boxes = centred(outputs["detection_boxes"][kept].astype(np.float64))
+    boxes = placement.undo(centred(outputs["detection_boxes"][kept].astype(np.float64)))
     classes = np.rint(outputs["detection_classes"][kept]).astype(np.int64) - int(detector.get("first_class", 1))
     masks = outputs["detection_masks"][kept] if "detection_masks" in outputs else None
-    return Detections(placement.undo(boxes), outputs["detection_scores"][kept], classes, masks)
+    if not placement.is_whole and masks is None:
+        boxes = centred(cornered(boxes).clip(0, 1))
+    return Detections(boxes, outputs["detection_scores"][kept], classes, masks)
 
 
 def _raw(outputs: Outputs, detector: Mapping[str, Any], placement: Placement, rule: Rule) -> Detections:
-    """Boxes and scores of the TensorFlow zoos before the suppression, which is the source's own."""
-    found = suppressed(outputs, detector[RULE], rule.threshold)
-    return Detections(placement.undo(found.boxes), found.scores, found.classes)
+    """Boxes and scores of the TensorFlow zoos before the suppression, which is the source's own. The boxes are put back
+    onto the picture first: its edges are where the source clips them."""
+    if not placement.is_whole:
+        boxes = placement.undo(centred(outputs[BOXES].astype(np.float64)))
+        outputs = {**outputs, BOXES: cornered(boxes)}
+    return suppressed(outputs, detector[RULE], rule.threshold)
 
 
 def _best(scores: Array, threshold: float) -> NDArray[np.intp]:

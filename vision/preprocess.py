@@ -30,7 +30,8 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "TGA")
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a picture lies inside the network input, in pixels of that input: `left`, `top`, `width`, `height`.
+    """Where a picture lies inside the network input, in pixels of that input: `left`, `top`, `width`, `height`; in its
+    middle, or in its upper left corner.
 
     The integers are where Darknet pastes the picture; `undo` uses the exact middle, as Darknet's correction does.
     """
@@ -39,20 +40,27 @@ class Placement:
     network_height: int
     width: int
     height: int
+    corner: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing but the picture is in the input."""
+        return (self.width, self.height) == (self.network_width, self.network_height)
 
     @property
     def left(self) -> int:
-        return (self.network_width - self.width) // 2
+        return 0 if self.corner else (self.network_width - self.width) // 2
 
     @property
     def top(self) -> int:
-        return (self.network_height - self.height) // 2
+        return 0 if self.corner else (self.network_height - self.height) // 2
 
     def undo(self, boxes: NDArray[Any]) -> NDArray[Any]:
         """Boxes [..., 4] (centre x, y, width, height relative to the network input) relative to the picture."""
         network = np.array([self.network_width, self.network_height], boxes.dtype)
         inside = np.array([self.width, self.height], boxes.dtype)
-        centre = (boxes[..., :2] - (network - inside) / 2 / network) / (inside / network)
+        begin = np.zeros_like(network) if self.corner else (network - inside) / 2 / network
+        centre = (boxes[..., :2] - begin) / (inside / network)
         return np.concatenate([centre, boxes[..., 2:] * (network / inside)], axis=-1)
 
 

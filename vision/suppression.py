@@ -52,9 +52,15 @@ def centred(corners: Array) -> Array:
     return boxes
 
 
+def cornered(boxes: Array) -> Array:
+    """Centre x, y, width, height [K, 4] as ymin, xmin, ymax, xmax."""
+    centres, half = boxes[:, 1::-1], boxes[:, :1:-1] / 2
+    corners: Array = np.concatenate([centres - half, centres + half], axis=1)
+    return corners
+
+
 def _clipped(found: Detections) -> Detections:
-    centres, half = found.boxes[:, :2], found.boxes[:, 2:] / 2
-    corners = np.concatenate([centres - half, centres + half], axis=1)[:, [1, 0, 3, 2]].clip(0, 1)
+    corners = cornered(found.boxes).clip(0, 1)
     inside = Detections(centred(corners), found.scores, found.classes)
     return _taken(inside, _has_area(corners))
 

@@ -44,12 +44,15 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
     with watch.stage("import"):
         purpose = "converting a TensorFlow model"
         versions = {name: str(require(name, purpose).__version__) for name in ("tensorflow", "tf2onnx")}
+        from zoo.convert.from_tensorflow.fitting import fitting
         from zoo.convert.from_tensorflow.load import load
         from zoo.convert.from_tensorflow.rebuild import rebuild
         from zoo.convert.onnx_graph.write import write_model
     with watch.stage("load"):
         loaded = load(find_source(Path(request["source"])), options.signature)
     rebuilt = rebuild(loaded, options, request["name"], watch.stage)
+    with watch.stage("fitting"):
+        fitted = fitting(loaded) if options.pre == "image" else {}
     with watch.stage("write"):
         records = write_model(rebuilt.model, Path(request["target"]))
     return {
@@ -57,6 +60,7 @@ def convert(request: dict[str, Any]) -> dict[str, Any]:
         "outputs": [asdict(spec) for spec in rebuilt.outputs],
         "files": [asdict(record) for record in records],
         "notes": rebuilt.notes,
+        "fitting": fitted,
         "suppression": rebuilt.suppression,
         "versions": versions,
         "seconds": watch.seconds,

@@ -105,7 +105,7 @@ def _artifact(
         inputs=_specs(report["inputs"]),
         outputs=_specs(report["outputs"]),
         options=asked,
-        detector={"box_format": "yxyx", "first_class": 1, **facts, **_suppression(report)},
+        detector={"box_format": "yxyx", "first_class": 1, **facts, **report["fitting"], **_suppression(report)},
         versions=versions(**report["versions"], onnx=onnx.__version__),
         labels=labels,
         notes=tuple(report["notes"]),

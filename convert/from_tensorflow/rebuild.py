@@ -145,7 +145,7 @@ def _given(tensor: Any, many: bool) -> Value:
 
 def _from_raw_input(whole: Evaluator, loaded: Loaded, batch: int | None) -> tuple[Evaluator, Any]:
     """An evaluator that begins at what the first convolution takes, and the placeholder in that place."""
-    ref = _network_input(loaded.graph)
+    ref = network_input(loaded.graph)
     value = whole.value(ref)
     tensor = tf.compat.v1.placeholder(value.tensor.dtype, [batch, *value.tensor.shape[1:]], name=RAW_INPUT)
     start = Value(tensor) if value.is_shared else folded(tensor, tf.shape(tensor)[0], 1)
@@ -159,7 +159,7 @@ def _refuse(evaluator: Evaluator, node: Node) -> list[Value]:
     )
 
 
-def _network_input(graph: SourceGraph) -> str:
+def network_input(graph: SourceGraph) -> str:
     """The reference of the resized and normalised pictures: what the first convolution takes, its padding left out."""
     convolution = next((n for n in graph.nodes.values() if n.op in ("Conv2D", "DepthwiseConv2dNative")), None)
     if convolution is None:

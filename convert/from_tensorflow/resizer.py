@@ -21,9 +21,13 @@ def open_size(facts: Mapping[str, Any]) -> tuple[int, int] | None:
     return (int(side), int(side)) if side else None
 
 
-def size_note(file: str, size: tuple[int, int]) -> str:
+def size_note(file: str, size: tuple[int, int], facts: Mapping[str, Any]) -> str:
     """For the manifest of what was written for `open_size`."""
-    return f"{file} takes pictures of {size[0]} × {size[1]} (height × width), the size that pipeline.config names"
+    note = f"{file} takes pictures of {size[0]} × {size[1]} (height × width), the size that pipeline.config names"
+    resizer = facts.get("resizer", {})
+    if "min_dimension" in resizer and not pads(resizer):
+        note += "; its source keeps the shape of pictures: others are stretched, so give --width and --height of yours"
+    return note
 
 
 def pads(resizer: Mapping[str, Any]) -> bool:

@@ -94,7 +94,7 @@ def onnx_to_opencv(
             detector={**facts, **({"white": 255} if _takes_bytes(original) else {})},
             versions=versions(opencv=wanted.version, onnx=onnx.__version__),
             labels=tuple(labels),
-            notes=(f"runs in OpenCV {', '.join(proof.versions)}", *([size_note(MODEL, size)] if size else [])),
+            notes=(f"runs in OpenCV {', '.join(proof.versions)}", *([size_note(MODEL, size, facts)] if size else [])),
         )
         dataclasses.replace(artifact, folder=folder).write()
     return artifact

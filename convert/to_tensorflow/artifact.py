@@ -96,7 +96,7 @@ def onnx_to_tensorflow(
             detector=parent.detector if parent else {},
             versions=versions(tensorflow=str(tf.__version__), onnx=onnx.__version__),
             labels=tuple(labels) or (parent.labels if parent else ()),
-            notes=(size_note(TFLITE, size),) if fixed and size else (),
+            notes=(size_note(TFLITE, size, parent.detector),) if parent and fixed and size else (),
         )
         dataclasses.replace(artifact, folder=folder).write()
     return artifact

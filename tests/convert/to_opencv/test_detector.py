@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.schemas import WRITTEN, problems
-from zoo.convert.from_tensorflow.resizer import open_size
+from zoo.convert.from_tensorflow.resizer import open_size, size_note
 from zoo.convert.onnx_graph.graph import Graph
 from zoo.convert.onnx_graph.read import graph_of
 from zoo.convert.to_opencv.detector import describe
@@ -22,20 +22,17 @@ PADDING = {"resizer": {"min_dimension": "4", "max_dimension": "8", "pad_to_max_d
 
 
 def graph(scores: int) -> Graph:
-    """Normalises a picture as the API's EfficientDets do: (x / 255 - mean) / deviation."""
-    numbers = {"byte": [255.0], "mean": [0.5, 0.4, 0.2], "deviation": [0.25, 0.5, 1.0], "more": np.ones((1, 9, scores))}
+    """From a picture to candidates."""
     nodes = [
-        helper.make_node("Transpose", ["input_tensor"], ["t"], perm=[0, 2, 3, 1]),
-        helper.make_node("Div", ["t", "byte"], ["d"]),
-        helper.make_node("Sub", ["d", "mean"], ["s"]),
-        helper.make_node("Div", ["s", "deviation"], ["n"]),
-        helper.make_node("ReduceMean", ["n"], ["m"], axes=[1, 3], keepdims=0),
-        helper.make_node("Mul", ["m", "one"], ["raw_detection_boxes"]),
-        helper.make_node("Mul", ["m", "more"], ["raw_detection_scores"]),
+        helper.make_node("ReduceMean", ["input_tensor"], ["m"], axes=[2, 3], keepdims=0),
+        helper.make_node("Reshape", ["m", "shape"], ["n"]),
+        helper.make_node("Mul", ["n", "four"], ["raw_detection_boxes"]),
+        helper.make_node("Mul", ["n", "more"], ["raw_detection_scores"]),
     ]
-    constants = [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in numbers.items()]
-    constants.append(numpy_helper.from_array(np.ones((1, 9, 4), np.float32), "one"))
-    values = {"input_tensor": [1, 3, 8, 1], "raw_detection_boxes": [1, 9, 4], "raw_detection_scores": [1, 9, scores]}
+    numbers = {"four": np.ones((1, 1, 4)), "more": np.ones((1, 1, scores))}
+    constants = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in numbers.items()]
+    constants.append(numpy_helper.from_array(np.array([1, 3, 1]), "shape"))
+    values = {"input_tensor": [1, 3, 8, 1], "raw_detection_boxes": [1, 3, 4], "raw_detection_scores": [1, 3, scores]}
     picture, *outputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in values.items()
     ]
@@ -55,14 +52,15 @@ def test_columns_that_are_no_class_are_background(scores: int, background: int) 
     assert described(scores, num_classes=6)["output"]["background"] == background
 
 
-def test_a_letterbox_is_filled_with_what_is_zero_after_the_normalisation() -> None:
-    source = described(6, **PADDING)["input"]
-    assert (source["resize"], source["place"]) == ("letterbox", "corner")
-    assert source["pad"] == [127.5, 102.0, 51.0]
+def test_pictures_are_fitted_as_the_manifest_says() -> None:
+    facts = {"resize": "letterbox", "place": "corner", "pad": [127.5, 102.0, 51.0]}
+    source = described(6, **facts)["input"]
+    assert {key: source[key] for key in facts} == facts
 
 
-def test_centernet_fills_up_before_it_normalises() -> None:
-    assert described(6, **PADDING, architecture="center_net")["input"]["pad"] == [0, 0, 0]
+def test_a_darknet_letterbox_lies_in_the_middle_of_grey() -> None:
+    source = described(6, resize="letterbox")["input"]
+    assert (source["place"], source["pad"]) == ("centre", [127.5, 127.5, 127.5])
 
 
 @pytest.mark.parametrize(
@@ -91,6 +89,13 @@ def test_another_description_is_refused_by_the_schema(where: str, what: dict[str
     content = described(6)
     content[where].update(what)
     assert problems(content, WRITTEN["detector.json"])
+
+
+def test_what_a_square_cannot_do_is_noted() -> None:
+    """A source that keeps the shape of pictures and pads none of them sees no square."""
+    kept = {"min_dimension": "4", "max_dimension": "8"}
+    assert "so give --width and --height of yours" in size_note("model.onnx", (4, 4), {"resizer": kept})
+    assert "--width" not in size_note("model.onnx", (8, 8), PADDING)
 
 
 def test_opencv_reads_the_file(tmp_path: Path) -> None:
