@@ -12,6 +12,7 @@ from tests.conftest import OPENCV4, ROOT
 from tests.documents.desk import lay, stand_ins, type_in
 from tests.documents.reading import Command, commands, links, named, python_blocks
 from tests.documents.rules import RULES
+from tests.schemas import problems_in
 from tests.test_architecture import MAY_IMPORT, sources
 from zoo.verify.speed import EFFORTS
 
@@ -58,12 +59,13 @@ def at_desk(desk: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if to_run(path)], ids=name_of)
 def test_commands(path: Path, at_desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In the document's order: a later command may need what an earlier one made."""
+    """In the document's order: a later command may need what an earlier one made. What they write obeys its schema."""
     wrong = []
     for command in to_run(path):
         code, said = type_in(command, at_desk, monkeypatch)
         if code != expected_code(command):
             wrong.append(f"{command.text}: exit code {code}\n{said}")
+    wrong += problems_in(at_desk)
     assert not wrong, "\n".join(wrong)
 
 
