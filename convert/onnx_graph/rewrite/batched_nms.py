@@ -24,6 +24,7 @@ CERTAIN = 4  # times `limit` boxes are looked at to find `limit` certain ones
 MARGIN = 1e-3  # of overlap, by which a certain box must stay below the threshold: far above rounding
 BELOW = 1 - 2.0**-22  # times a positive float gives one just below it
 NOTHING = -1.0  # the score of what is no detection; results are those with scores from 0
+SELECTED = "selected"  # how the NonMaxSuppression is called, behind "nms/"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class _Emitter:
             self.b.integers(self.p.limit_per_class),
             self.b.constant([self.p.iou_threshold]),
             threshold,
-            hint="selected",
+            hint=SELECTED,
         )
         first, second, row = self.b.ops(
             "Split", selected, self.b.integers(1, 1, 1), axis=1, hints=("nms/first", "nms/second", "nms/row")

@@ -20,6 +20,7 @@ from zoo.convert.to_opencv.rewrite.pictures import (
     without_idle_nodes,
     without_idle_transposes,
 )
+from zoo.convert.to_opencv.rewrite.selection import with_settled_selections
 from zoo.convert.to_opencv.rewrite.vectors import with_rows_for_vectors
 
 Rewrite = Callable[[Graph], Graph]
@@ -30,6 +31,7 @@ REPEATED: tuple[Rewrite, ...] = (
     without_idle_blends,
     without_idle_gathers,
     without_idle_transposes,
+    with_settled_selections,
 )
 # Applied once, for every version: so that a file runs in as many as it can.
 ONCE: tuple[Rewrite, ...] = (
