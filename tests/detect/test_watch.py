@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.detect.making import SIDE, Fake, artifact, detector, picture
+from tests.detect.tensorflow_like import write_mask_model
 from zoo.base.artifact import TensorSpec
 from zoo.base.errors import UsageError
-from zoo.detect.detector import Detector
+from zoo.detect.detector import Detector, open_detector
 from zoo.detect.sources import Frame, Source
-from zoo.detect.watch import Looking, watch
+from zoo.detect.watch import Looking, compare_with, watch
+from zoo.pipeline.verify import read_model
 from zoo.vision.contract import Rule
+from zoo.vision.nms import Detections
 
 SOURCE = Source(Path("clip.mp4"), True)
 
@@ -79,3 +83,16 @@ def test_a_model_that_takes_several_pictures_at_a_time_is_refused() -> None:
     runner.inputs = (TensorSpec("images", "float32", (4, 3, SIDE, SIDE)),)
     with pytest.raises(UsageError, match="takes 4 pictures"):
         Detector(artifact(), runner, Rule())
+
+
+def test_what_a_model_with_its_own_suppression_sees_is_compared(tmp_path: Path) -> None:
+    """Of its boxes before the suppression nothing is known: what another format lacks is missing."""
+    write_mask_model(tmp_path / "masks.onnx")
+    with closing(open_detector(read_model(tmp_path / "masks.onnx"), Rule())) as looking:
+        prepared = looking.prepare(picture(200, 100))
+        raw = looking.infer(prepared)
+        found = looking.finish(raw, prepared)
+        truth = looking.truth(raw, prepared, found)
+    nothing = Detections(found.boxes[:0], found.scores[:0], found.classes[:0])
+    assert compare_with(truth, found).is_none
+    assert compare_with(truth, nothing).missing == (0,)
