@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 
 import numpy as np
 
@@ -23,6 +23,7 @@ AT_THRESHOLD = "score at the threshold"
 TIE = "a tie, or an overlap at the limit of the suppression"
 BLOCK = 128  # detections that are compared with all others at once
 TRIALS = 16  # a tie goes the other way in half of them: one that none shows has odds of 2 ** -16
+MANY = 64  # where that leaves something unexplained: of many boxes that exclude each other, each is seldom the one kept
 
 
 @dataclass(frozen=True)
@@ -76,37 +77,35 @@ class Limits:
 @dataclass(frozen=True)
 class Truth:
     """One picture on the side of the reference: what it `found`, scores above `threshold`. `limits` are those within
-    which its numbers are uncertain, `again` gives what it finds when they are moved within them."""
+    which its numbers are uncertain, `again` gives what it finds when they are moved within them so many times."""
 
     found: Detections
     threshold: float
     limits: Limits
-    again: Callable[[], Sequence[Detections]]
+    again: Callable[[int], Sequence[Detections]]
 
-    @cached_property
-    def outcomes(self) -> tuple[Detections, ...]:
-        """What it detects when its numbers are moved within the limits."""
-        return tuple(self.again())
-
-    @cached_property
-    def unstable(self) -> Array:
+    def unstable(self, trials: int) -> Array:
         """bool [K]: which of its detections some outcome lacks."""
-        there = [_same(self.found, outcome, self.limits.times(2)).any(axis=1) for outcome in self.outcomes]
-        result: Array = ~np.all(there, axis=0)
+        result: Array = ~np.all(self._there(self.found, trials), axis=0)
         return result
 
-    def possible(self, detections: Detections) -> Array:
+    def possible(self, detections: Detections, trials: int) -> Array:
         """bool [K]: which of these detections some outcome has, up to twice the limits: both sides may be off."""
-        there = [_same(detections, outcome, self.limits.times(2)).any(axis=1) for outcome in self.outcomes]
-        result: Array = np.any(there, axis=0)
+        result: Array = np.any(self._there(detections, trials), axis=0)
         return result
+
+    def _there(self, detections: Detections, trials: int) -> Array:
+        """bool [outcomes, K]"""
+        limits = self.limits.times(2)
+        return np.stack([_same(detections, outcome, limits).any(axis=1) for outcome in self.again(trials)])
 
 
 def truth_of(candidates: Candidates, suppression: Suppression, limits: Limits) -> Truth:
     """The truth where boxes and scores before the suppression are known: they are moved and suppressed again."""
 
-    def again() -> list[Detections]:
-        return [suppression(moved) for moved in _moved(candidates, limits)]
+    @cache
+    def again(trials: int) -> list[Detections]:
+        return [suppression(moved) for moved in _moved(candidates, limits, trials)]
 
     return Truth(suppression(candidates), suppression.threshold, limits, again)
 
@@ -138,8 +137,9 @@ def match(candidate: Detections, truth: Truth) -> Match:
     doubtful = [pair for pair in pairs if pair.excess]  # a tie may leave another box of the same thing
     missing = _rest(reference, {pair.reference for pair in pairs if not pair.excess})
     surplus = _rest(candidate, {pair.candidate for pair in pairs if not pair.excess})
-    why_missing = _explained(reference, missing, truth.unstable, truth) if missing else {}
-    why_surplus = _explained(candidate, surplus, truth.possible(candidate), truth) if surplus else {}
+    why_missing, why_surplus = _explained(candidate, missing, surplus, truth, TRIALS)
+    if not all((*why_missing.values(), *why_surplus.values())):
+        why_missing, why_surplus = _explained(candidate, missing, surplus, truth, MANY)
     for pair in doubtful:
         if not (why_missing[pair.reference] and why_surplus[pair.candidate]):
             del why_missing[pair.reference], why_surplus[pair.candidate]  # no tie: the same thing, and it is off
@@ -214,7 +214,17 @@ def _near(boxes: Array, others: Array, limits: Limits) -> Array:
     return near
 
 
-def _explained(found: Detections, rest: list[int], unstable: Array, truth: Truth) -> dict[int, str]:
+def _explained(
+    candidate: Detections, missing: list[int], surplus: list[int], truth: Truth, trials: int
+) -> tuple[dict[int, str], dict[int, str]]:
+    """Of what only the reference and what only the candidate has: see `_reasons`."""
+    return (
+        _reasons(truth.found, missing, truth.unstable(trials), truth) if missing else {},
+        _reasons(candidate, surplus, truth.possible(candidate, trials), truth) if surplus else {},
+    )
+
+
+def _reasons(found: Detections, rest: list[int], unstable: Array, truth: Truth) -> dict[int, str]:
     """Position → why it may be on one side only; "" for an error."""
     reasons = {}
     for row in rest:
@@ -227,11 +237,11 @@ def _rest(found: Detections, taken: set[int]) -> list[int]:
     return [position for position in range(len(found)) if position not in taken]
 
 
-def _moved(candidates: Candidates, limits: Limits) -> Iterator[Candidates]:
-    """The truth with every number moved at random within the tolerance."""
+def _moved(candidates: Candidates, limits: Limits, times: int) -> Iterator[Candidates]:
+    """The truth with every number moved at random within the tolerance, so many times."""
     random = np.random.default_rng(0)
     centres, sides = candidates.boxes[:, :2], candidates.boxes[:, 2:]
-    for _ in range(TRIALS):
+    for _ in range(times):
         moved = [
             centres + random.uniform(-limits.centre, limits.centre, centres.shape),
             sides * (1 + random.uniform(-limits.side, limits.side, sides.shape)),

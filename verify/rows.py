@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -150,8 +151,9 @@ def centred(corners: Array) -> Array:
 def _truth(rows: Rows, limits: Limits, seen: Observation, margin: float, read: Reader) -> Truth:
     """What else the reference finds its own runs tell."""
 
-    def again() -> list[Detections]:
-        return [rows.found, *(read(outputs).found for outputs in (*seen.noise, *seen.moved(margin)))]
+    @cache
+    def again(trials: int) -> list[Detections]:
+        return [rows.found, *(read(outputs).found for outputs in (*seen.noise, *seen.moved(margin, trials)))]
 
     return Truth(rows.found, rows.threshold, limits, again)
 

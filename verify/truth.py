@@ -29,16 +29,17 @@ class Observation:
     """The reference on one sample: the truth, and runs that are off by as much as the precision has to be off.
 
     Output name → array with a leading dimension of 1. There may be more names than the artifact has outputs.
-    `retried(units, times)`, where the reference can do that, gives more such runs, its input moved by so many units.
+    `retried(units, seed)`, where the reference can do that, gives another such run, its input moved by so many units;
+    from the seed `TRIALS` on it need have no more than tells detections and proposals apart.
     """
 
     truth: dict[str, Array]
     noise: tuple[dict[str, Array], ...]
-    retried: Callable[[float, int], Sequence[dict[str, Array]]] | None = None
+    retried: Callable[[float, int], dict[str, Array]] | None = None
 
-    def moved(self, margin: float) -> Sequence[dict[str, Array]]:
+    def moved(self, margin: float, times: int = TRIALS) -> Sequence[dict[str, Array]]:
         """As many runs as a tie needs to show, the input moved by so many units; none where that cannot be done."""
-        return self.retried(margin, TRIALS) if self.retried else ()
+        return [self.retried(margin, seed) for seed in range(times)] if self.retried else ()
 
 
 @dataclass(frozen=True)

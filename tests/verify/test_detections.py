@@ -6,7 +6,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from zoo.verify.detections import AT_THRESHOLD, TIE, Candidates, Limits, Match, Suppression, match, pairs_of, truth_of
+from zoo.verify.detections import (
+    AT_THRESHOLD,
+    TIE,
+    TRIALS,
+    Candidates,
+    Limits,
+    Match,
+    Suppression,
+    match,
+    pairs_of,
+    truth_of,
+)
 from zoo.verify.runtimes.protocol import Array
 from zoo.vision.nms import Detections
 
@@ -138,3 +149,14 @@ def test_a_side_of_a_box_given_by_its_corners_is_as_rounded_as_they_are() -> Non
         for edge in (0.0, 1e-6)
     ]
     assert [[pair.excess for pair in some] for some in pairs] == [[], [""]]
+
+
+def test_one_of_many_boxes_that_exclude_each_other_is_a_tie() -> None:
+    """A dozen equal scores: each box is the one kept in a twelfth of the outcomes, so that few of them show not all."""
+    dozen = candidates([[0.5 + 0.005 * place, 0.5, 0.2, 0.2] for place in range(12)], [[0.9]] * 12)
+    truth = truth_of(dozen, SUPPRESSION, LIMITS)
+    each = [Detections(dozen.boxes[[place]], dozen.scores[[place], 0], np.zeros(1, np.int64)) for place in range(12)]
+    assert sum(bool(truth.possible(one, TRIALS)[0]) for one in each) < 12
+    assert {reason for one in each for reason in reasons(dozen, one)} == {TIE}
+    other = Detections(np.array([[0.53, 0.52, 0.2, 0.2]]), np.array([0.9]), np.zeros(1, np.int64))
+    assert "overlap" in matched(dozen, other).pairs[0].excess

@@ -42,9 +42,10 @@ SWAPPED = [0, 1, 3, 2, *range(4, LENGTH)]
 def evidence(found: Outputs, noise: Outputs, retried: list[Outputs] | None = None) -> Evidence:
     truth, other = proposals(), proposals(1)
     samples = [Sample("uniform", 0, {"x": np.zeros((1, 2))}), Sample("scene", 0, {"x": np.ones((1, 2))})]
+    again = retried or [truth]
     seen = [
-        Observation(truth, (noise,), lambda units, times: retried or [truth]),
-        Observation(other, (off(other, 1e-6),), lambda units, times: [other]),
+        Observation(truth, (noise,), lambda units, seed: again[seed % len(again)]),
+        Observation(other, (off(other, 1e-6),), lambda units, seed: other),
     ]
     return Evidence(samples, seen, [CandidateRun(0, 1, found), CandidateRun(1, 1, other)], dict[str, Bounds](), 10.0)
 

@@ -147,3 +147,23 @@ def test_means_over_a_picture_are_exact_one_behind_the_other(tmp_path: Path) -> 
     off = [float(np.abs(run / exact - 1).max()) for run in runs]
     assert off[1] < 3e-7
     assert off[0] > 10 * off[1]
+
+
+def test_scores_that_are_equal_have_no_order(tmp_path: Path) -> None:
+    """Saturated scores are equal in every run of TensorFlow, which takes the first: as right is any other of them."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        logits = tf.compat.v1.placeholder(tf.float32, [1, 8], "image_tensor")
+        tf.identity(tf.nn.top_k(tf.sigmoid(logits), 2).indices, "detection_best")
+    path = tmp_path / "frozen.pb"
+    path.write_bytes(graph.as_graph_def().SerializeToString())
+    saturated = {"image_tensor": np.array([[0, 50, 1, 60, 50, 3, 2, 1]], np.float32)}
+    apart = {"image_tensor": np.array([[0, 5, 1, 6, 4, 3, 2, 1]], np.float32)}
+    with closing(IsolatedRunner(path, runtime_of("tf"), Settings())) as runner:
+        ties, none = (
+            {tuple(runner.moved(feeds, 0.0, seed)["detection_best"][0].tolist()) for seed in range(30)}
+            for feeds in (saturated, apart)
+        )
+    assert ties == {(1, 3), (3, 1), (1, 4), (4, 1), (3, 4), (4, 3)}
+    assert none == {(3, 1)}

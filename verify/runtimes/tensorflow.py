@@ -76,6 +76,9 @@ class TensorFlowRunner:
         between the stages are moved as well: of a box that ends where the picture ends, the last bit decides whether
         CropAndResize takes its last row from the picture or fills it up, and few runs would show both.
 
+        Of scores that are equal to the last bit, as saturated ones are in all runs, TensorFlow takes the first first,
+        where others, as right, take any: here these, and only these, move by one such bit.
+
         With `exact` the means over a picture are those of other programs: TensorFlow adds its thousands of float32 one
         after another, in every run alike, and is off by 2e-5 of a mean over 128 x 128 where sums in blocks are by 1e-7.
         """
@@ -88,6 +91,9 @@ class TensorFlowRunner:
             given = {name: (tensor, _shaken(array, share, random)) for name, (tensor, array) in given.items()}
             given |= {name: (first[name], _shaken(array, share, random)) for name, array in values.items()}
             given |= self._exact_means(feeds) if exact else {}
+            scores = {} if inner else self._scores
+            ranked = self._through(given, scores) if scores else {}
+            given |= {name: (scores[name], _without_ties(array, random)) for name, array in ranked.items()}
             cut = self._crops if crops else {}
             boxes = self._through(given, cut) if cut else {}
             given |= {name: (cut[name], _shaken(array, share, random)) for name, array in boxes.items()}
@@ -129,6 +135,10 @@ class TensorFlowRunner:
     @cached_property
     def _crops(self) -> dict[str, Any]:
         return self._graph.crop_boxes()
+
+    @cached_property
+    def _scores(self) -> dict[str, Any]:
+        return self._graph.scores()
 
     @cached_property
     def _means(self) -> dict[str, Mean]:
@@ -246,6 +256,15 @@ def _shaken(array: Array, share: float, random: np.random.Generator) -> Array:
     if array.dtype.kind != "f":
         return array
     return (array * (1 + share * random.choice([-1.0, 1.0], array.shape))).astype(array.dtype)
+
+
+def _without_ties(array: Array, random: np.random.Generator) -> Array:
+    """Numbers that are equal go up, down or nowhere by one unit in the last place; all others stay."""
+    _, kinds, counts = np.unique(array, return_inverse=True, return_counts=True)
+    steps = np.finfo(array.dtype).eps * random.choice([-1.0, 0.0, 1.0], array.shape)
+    tied = counts[kinds].reshape(array.shape) > 1
+    result: Array = (array * (1 + steps * tied)).astype(array.dtype)
+    return result
 
 
 def _mean_of(mean: Mean, picture: Array) -> Array:

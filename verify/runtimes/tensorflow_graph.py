@@ -16,7 +16,9 @@ from typing import Any
 RESULTS = ("detection_", "num_detections", "raw_detection_")
 ENDS = ("Assert", "NoOp", "Const")  # nodes that nobody uses and that give nothing
 SHAPES = ("Shape", "Size", "Rank")
+SCORING = ("Softmax", "Sigmoid")
 PICTURE_AXES = 4
+LIST_AXES = (2, 3)
 SPATIAL = ((1, 2), (2, 3))  # of pictures [N, H, W, C] and [N, C, H, W]
 
 Function = Callable[..., Sequence[Any]]
@@ -64,6 +66,15 @@ class OpenedGraph:
         used, looped = self._reached(), self._looped()
         operations = (one for one in self.wrapped.graph.get_operations() if one.type == "CropAndResize")
         return {one.name: one.inputs[1] for one in operations if one.name in used - looped}
+
+    def scores(self) -> dict[str, Any]:
+        """What each Softmax and Sigmoid of the first stage's main graph gives as a list [.., anchors, classes], by the
+        operation's name: scores, by which its suppression ranks. (Those of pictures are the activations of layers.)"""
+        operations = self.wrapped.graph.get_operations()
+        crops = [tensor for one in operations if one.type == "CropAndResize" for tensor in one.outputs]
+        first = self._reached() - self._looped() - {one.name for one in _following(crops, ())}
+        found = {one.name: one.outputs[0] for one in operations if one.type in SCORING and one.name in first}
+        return {name: tensor for name, tensor in found.items() if tensor.shape.rank in LIST_AXES}
 
     def means(self) -> dict[str, Mean]:
         """The means over the height and width of pictures in the main graph, by the operation's name."""
