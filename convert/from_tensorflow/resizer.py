@@ -12,13 +12,15 @@ from typing import Any
 def open_size(facts: Mapping[str, Any]) -> tuple[int, int] | None:
     """Height and width that a source with an input of any size scales pictures to; None where it does not say.
 
-    A resizer that keeps the aspect gives the square of its smaller side, or of its larger one where it pads to that.
+    A resizer that keeps the aspect gives the square of its smaller side. One that pads to a square as well leaves what
+    is as high as its smaller side and as wide as its larger one as it is: so does every picture that is wider than high
+    become, but for the padding.
     """
     resizer = facts.get("resizer", {})
     if "height" in resizer and "width" in resizer:
         return int(resizer["height"]), int(resizer["width"])
-    side = resizer.get("max_dimension" if pads(resizer) else "min_dimension")
-    return (int(side), int(side)) if side else None
+    side = resizer.get("min_dimension")
+    return (int(side), int(resizer.get("max_dimension", side) if pads(resizer) else side)) if side else None
 
 
 def size_note(file: str, size: tuple[int, int], facts: Mapping[str, Any]) -> str:
@@ -27,6 +29,10 @@ def size_note(file: str, size: tuple[int, int], facts: Mapping[str, Any]) -> str
     resizer = facts.get("resizer", {})
     if "min_dimension" in resizer and not pads(resizer):
         note += "; its source keeps the shape of pictures: others are stretched, so give --width and --height of yours"
+    elif pads(resizer) and size[0] < size[1]:
+        note += (
+            f"; what is higher than wide its source shows larger: for that give --width {size[0]} --height {size[1]}"
+        )
     return note
 
 

@@ -17,6 +17,7 @@ from zoo.convert.onnx_graph.graph import Graph
 from zoo.convert.onnx_graph.read import graph_of
 from zoo.convert.to_opencv.detector import describe
 from zoo.convert.to_opencv.proof import Proof
+from zoo.vision.fitting import fitting_of
 
 PADDING = {"resizer": {"min_dimension": "4", "max_dimension": "8", "pad_to_max_dimension": "true"}, "num_classes": 6}
 
@@ -67,7 +68,7 @@ def test_a_darknet_letterbox_lies_in_the_middle_of_grey() -> None:
     ("resizer", "size"),
     [
         ({"height": "300", "width": "400"}, (300, 400)),
-        (PADDING["resizer"], (8, 8)),
+        (PADDING["resizer"], (4, 8)),
         ({"min_dimension": "4", "max_dimension": "8"}, (4, 4)),
         ({}, None),
     ],
@@ -96,6 +97,18 @@ def test_what_a_square_cannot_do_is_noted() -> None:
     kept = {"min_dimension": "4", "max_dimension": "8"}
     assert "so give --width and --height of yours" in size_note("model.onnx", (4, 4), {"resizer": kept})
     assert "--width" not in size_note("model.onnx", (8, 8), PADDING)
+    assert "for that give --width 4 --height 8" in size_note("model.onnx", (4, 8), PADDING)
+
+
+@pytest.mark.parametrize("size", [(60, 100), (30, 40), (50, 200), (7, 7)])
+def test_what_is_wider_than_high_becomes_as_large_as_in_the_source(size: tuple[int, int]) -> None:
+    """The source scales to 4 in the shorter direction, or, where the other were more than 8 then, to 8 in that."""
+    height, width = size
+    scale = min(4 / min(size), 8 / max(size))
+    fitting, (rows, columns) = fitting_of({"resize": "letterbox", "place": "corner"}), open_size(PADDING) or (0, 0)
+    assert fitting
+    _, placement = fitting(np.zeros((*size, 3), np.uint8), columns, rows)
+    assert (placement.height, placement.width) == (round(height * scale), round(width * scale))
 
 
 def test_opencv_reads_the_file(tmp_path: Path) -> None:
