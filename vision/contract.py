@@ -136,6 +136,11 @@ def detection_outputs(names: Iterable[str], detector: Mapping[str, Any]) -> Dete
     for kind, needed in NEEDED.items():
         if needed <= given and (kind != "raw" or RULE in detector):
             return DetectionOutputs(kind, detector)
+    if NEEDED["raw"] <= given:
+        raise UsageError(
+            f"the model gives {BOXES} and {SCORES}, and no artifact.json says how its source suppresses them",
+            hint="convert it again if an older zoo wrote it; of a suppression over all classes together it is never said",
+        )
     known = "; ".join(", ".join(sorted(needed)) for needed in NEEDED.values())
     raise UsageError(
         f"the model gives {', '.join(sorted(given)) or 'no outputs'}: no detections (those would be {known})",
