@@ -139,7 +139,7 @@ def detection_outputs(names: Iterable[str], detector: Mapping[str, Any]) -> Dete
     if NEEDED["raw"] <= given:
         raise UsageError(
             f"the model gives {BOXES} and {SCORES}, and no artifact.json says how its source suppresses them",
-            hint="convert it again if an older zoo wrote it; of a suppression over all classes together it is never said",
+            hint="convert it again if an older zoo wrote it; a suppression over all classes together is never said",
         )
     known = "; ".join(", ".join(sorted(needed)) for needed in NEEDED.values())
     raise UsageError(

@@ -138,7 +138,7 @@ def test_the_rule_is_that_of_the_manifest(rule: dict[str, object], scores: list[
 
 def test_candidates_without_a_rule_are_no_detections() -> None:
     """An older zoo wrote no rule."""
-    with pytest.raises(UsageError, match="no artifact.json says how its source suppresses them") as caught:
+    with pytest.raises(UsageError, match=r"no artifact\.json says how its source suppresses them") as caught:
         detection_outputs(["raw_detection_boxes", "raw_detection_scores"], {})
     assert "convert it again if an older zoo wrote it" in caught.value.hint
 
