@@ -55,7 +55,7 @@ class Effort:
 
 FULL = Effort(seconds=2.5, runs=100, warm_up=10.0, narrow=0.01)
 QUICK = Effort(seconds=0.5, runs=10, warm_up=1.0)
-GLANCE = Effort(seconds=0.3, runs=5, warm_up=0.5)  # for the cost of larger batches
+GLANCE = Effort(seconds=0.2, runs=5, warm_up=0.2)  # for the cost of larger batches; the model is warm
 EFFORTS = {"full": FULL, "quick": QUICK}
 
 WINDOW = 5  # runs in each half of the warm-up test
