@@ -23,7 +23,7 @@ AT_THRESHOLD = "score at the threshold"
 TIE = "a tie, or an overlap at the limit of the suppression"
 BLOCK = 128  # detections that are compared with all others at once
 TRIALS = 16  # a tie goes the other way in half of them: one that none shows has odds of 2 ** -16
-MANY = 64  # where that leaves something unexplained: of many boxes that exclude each other, each is seldom the one kept
+MANY = 64  # where that leaves a few unexplained: of many boxes that exclude each other, each is seldom the one kept
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def match(candidate: Detections, truth: Truth) -> Match:
     missing = _rest(reference, {pair.reference for pair in pairs if not pair.excess})
     surplus = _rest(candidate, {pair.candidate for pair in pairs if not pair.excess})
     why_missing, why_surplus = _explained(candidate, missing, surplus, truth, TRIALS)
-    if not all((*why_missing.values(), *why_surplus.values())):
+    unexplained = [why for why in (*why_missing.values(), *why_surplus.values()) if not why]
+    if 0 < 2 * len(unexplained) <= len(reference) + len(candidate):
         why_missing, why_surplus = _explained(candidate, missing, surplus, truth, MANY)
     for pair in doubtful:
         if not (why_missing[pair.reference] and why_surplus[pair.candidate]):

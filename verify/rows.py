@@ -135,17 +135,10 @@ def read_detections(outputs: Tensors) -> Rows:
         elif belongs_to_rows(name) and array.ndim > 1 and array.shape[0] == length:
             numbers[name] = array[:count]  # no axis for the pictures
     finite = {name: np.nan_to_num(numbers[name].astype(np.float64)) for name in (BOXES, SCORES, CLASSES)}
-    boxes = centred(finite[BOXES])
+    boxes = suppression.centred(finite[BOXES])
     found = Detections(boxes, finite[SCORES], np.rint(finite[CLASSES]).astype(np.int64))
     full = count == length and length
     return Rows(found, numbers, float(found.scores.min()) if full else 0.0, problem)
-
-
-def centred(corners: Array) -> Array:
-    """ymin, xmin, ymax, xmax [K, 4] as centre x, y, width, height."""
-    low, high = np.split(corners, 2, axis=1)
-    boxes: Array = np.concatenate([(low + high)[:, ::-1] / 2, (high - low)[:, ::-1]], axis=1)
-    return boxes
 
 
 def _truth(rows: Rows, limits: Limits, seen: Observation, margin: float, read: Reader) -> Truth:
@@ -153,7 +146,10 @@ def _truth(rows: Rows, limits: Limits, seen: Observation, margin: float, read: R
 
     @cache
     def again(trials: int) -> list[Detections]:
-        return [rows.found, *(read(outputs).found for outputs in (*seen.noise, *seen.moved(margin, trials)))]
+        return [
+            rows.found,
+            *(read(outputs).found for outputs in (*seen.noise, *seen.orders, *seen.moved(margin, trials))),
+        ]
 
     return Truth(rows.found, rows.threshold, limits, again)
 
@@ -197,7 +193,7 @@ def _is_settled(seen: Observation, read: Reader) -> bool:
     wide = truth.boxes[:, 2:].min(axis=1, initial=np.inf) > POINT
     if not wide.any():
         return True
-    shared = [positions(same_things(truth, read(outputs).found))[0] for outputs in seen.noise]
+    shared = [positions(same_things(truth, read(outputs).found))[0] for outputs in (*seen.noise, *seen.orders)]
     return all(2 * wide[own].sum() >= wide.sum() for own in shared)
 
 

@@ -1,6 +1,7 @@
 """Element-by-element comparison of one tensor with the truth. Measures; whether it is good enough `noise` says.
 
-NaN is never equal to NaN: a value that is not finite, on either side, is counted and never compared.
+NaN is never equal to NaN: a value that is not finite, on either side, is counted and never compared. Only the truth's
+own infinity is no fault of what was found.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ class Difference:
 
     `max`, `mean`, `p999` (99.9th percentile) and `rms` are of |found − expected|; `relative` is max / max|expected|;
     `cosine` is of the two as vectors; `snr_db` is 10·log10(Σ expected² / Σ (found − expected)²), None where they are
-    equal. `index`, `expected` and `found` are of the worst element. `not_finite` counts NaN and infinities
-    in what was found, `truth_not_finite` in the truth; with any of them the other numbers are None or 0.
-    `problem` says why nothing could be compared (another shape or kind of type), else it is "".
+    equal. `index`, `expected` and `found` are of the worst element. `not_finite` counts NaN and infinities in what was
+    found, but for those that the truth has as well, `truth_not_finite` in the truth; with any of them the other numbers
+    are None or 0. `problem` says why nothing could be compared (another shape or kind of type), else it is "".
     """
 
     elements: int
@@ -49,8 +50,8 @@ def compare(found: Array, expected: Array) -> Difference:
     if not found.size:
         return Difference(0)
     a, b = found.astype(np.float64), expected.astype(np.float64)
-    wrong, truth_wrong = int((~np.isfinite(a)).sum()), int((~np.isfinite(b)).sum())
-    if wrong or truth_wrong:
+    wrong, truth_wrong = ~np.isfinite(a) & (a != b), ~np.isfinite(b)
+    if wrong.any() or truth_wrong.any():
         return _not_finite(a, b, wrong, truth_wrong)
     error = np.abs(a - b)
     index = np.unravel_index(int(error.argmax()), error.shape)
@@ -76,17 +77,17 @@ def root_mean_square(values: Array) -> float:
     return largest * math.sqrt(float(np.mean(np.square(values / largest)))) if largest else 0.0
 
 
-def _not_finite(found: Array, expected: Array, wrong: int, truth_wrong: int) -> Difference:
+def _not_finite(found: Array, expected: Array, wrong: Array, truth_wrong: Array) -> Difference:
     """The worst element is the first that is not finite; its value is left out, because JSON has no NaN."""
-    bad = ~np.isfinite(found) if wrong else ~np.isfinite(expected)
+    bad = wrong if wrong.any() else truth_wrong
     index = np.unravel_index(int(bad.argmax()), bad.shape)
     return Difference(
         found.size,
         index=tuple(int(i) for i in index),
         expected=_finite(float(expected[index])),
         found=_finite(float(found[index])),
-        not_finite=wrong,
-        truth_not_finite=truth_wrong,
+        not_finite=int(wrong.sum()),
+        truth_not_finite=int(truth_wrong.sum()),
     )
 
 

@@ -28,7 +28,8 @@ from zoo.verify.tensors import Difference
 class Observation:
     """The reference on one sample: the truth, and runs that are off by as much as the precision has to be off.
 
-    Output name → array with a leading dimension of 1. There may be more names than the artifact has outputs.
+    Output name → array with a leading dimension of 1. There may be more names than the artifact has outputs. `orders`
+    are runs that take equal scores in another order: they show what no order is right for, and are no noise.
     `retried(units, seed)`, where the reference can do that, gives another such run, its input moved by so many units;
     from the seed `TRIALS` on it need have no more than tells detections and proposals apart.
     """
@@ -36,6 +37,7 @@ class Observation:
     truth: dict[str, Array]
     noise: tuple[dict[str, Array], ...]
     retried: Callable[[float, int], dict[str, Array]] | None = None
+    orders: tuple[dict[str, Array], ...] = ()
 
     def moved(self, margin: float, times: int = TRIALS) -> Sequence[dict[str, Array]]:
         """As many runs as a tie needs to show, the input moved by so many units; none where that cannot be done."""

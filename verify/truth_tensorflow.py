@@ -2,9 +2,9 @@
 
 There is no float64 run of these graphs, so the noise is the spread of TensorFlow's own runs around the one that is
 taken for the truth: with oneDNN and without, with another number of threads, with every pixel moved by one unit in the
-last place, behind the graph's own cast to float, with equal scores in another order, which no network says anything
-about, and with the means over whole pictures exact, whose rounding all its own runs share. For TF32 and fp16 the pixels
-are moved by one unit of theirs.
+last place, behind the graph's own cast to float, and with the means over whole pictures exact, whose rounding all its
+own runs share. For TF32 and fp16 the pixels are moved by one unit of theirs. Beside them are runs with equal scores in
+another order, which no network says anything about.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from zoo.verify import rows
 from zoo.verify.detections import TRIALS
 from zoo.verify.inputs import Sample
 from zoo.verify.noise import ROUNDOFF
+from zoo.verify.proposals import MOST
 from zoo.verify.runtimes.isolated import IsolatedRunner
 from zoo.verify.runtimes.protocol import Array, Settings, Tensors, available_threads
 from zoo.verify.runtimes.table import runtime_of
@@ -35,7 +36,8 @@ ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 COMPUTING = ("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MatMul")
 PICTURE_AXES = 4
 JITTERS = 2  # runs with a moved input in each process
-# What detections and proposals are told apart by: all that is kept of many runs, whose features would fill the memory.
+# What detections and proposals are told apart by: all that is kept of many runs, whose features would fill the memory,
+# as all anchors of one stage would.
 TELLING = (rows.BOXES, rows.SCORES, rows.CLASSES, rows.COUNT, suppression.BOXES, suppression.SCORES)
 
 Node = tuple[str, str, list[str]]
@@ -87,13 +89,14 @@ class TensorFlowReference:
             noise = [self._other.run(sample.feeds)]
             noise += [one.moved(sample.feeds, unit, seed) for one in self._runners for seed in range(JITTERS)]
             noise += [self._runner.moved(sample.feeds, unit, exact=True)]
+            orders = [self._runner.moved(sample.feeds, 0.0, seed, ties=True) for seed in range(JITTERS)]
 
             @cache
             def retried(units: float, seed: int) -> dict[str, Array]:
-                run = self._runner.moved(sample.feeds, units * unit, seed, crops=True, exact=bool(seed % 2))
-                return run if seed < TRIALS else {name: run[name] for name in TELLING if name in run}
+                run = self._runner.moved(sample.feeds, units * unit, seed, crops=True, exact=bool(seed % 2), ties=True)
+                return run if seed < TRIALS else {name: run[name] for name in TELLING if _is_short(run.get(name))}
 
-            self._seen[key] = Observation(truth, tuple(noise), retried)
+            self._seen[key] = Observation(truth, tuple(noise), retried, tuple(orders))
         return self._seen[key]
 
     def layers(self, sample: Sample) -> list[Layer]:
@@ -152,6 +155,10 @@ def network_nodes(nodes: Sequence[Node], axes: Mapping[str, int]) -> list[Node]:
 
 def _start(model: Path, threads: int, *, onednn: bool) -> IsolatedRunner:
     return IsolatedRunner(model, runtime_of("tf"), Settings(threads=threads), {ONEDNN: str(int(onednn))})
+
+
+def _is_short(rows: Array | None) -> bool:
+    return rows is not None and (rows.ndim < 2 or rows.shape[1] <= MOST)
 
 
 def _fingerprint(feeds: Tensors) -> str:

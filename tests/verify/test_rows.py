@@ -131,6 +131,19 @@ def test_a_missing_row_is_borderline_where_the_reference_loses_it_too() -> None:
     assert outputs["num_detections"].judgement.verdict == PASS
 
 
+def test_equal_scores_in_another_order_explain_and_widen_nothing() -> None:
+    """Two boxes that overlap by nearly all score the same: either may be the one kept, and no other box may be off."""
+    truth, kept, off = (detections() for _ in range(3))
+    kept["detection_boxes"][0, 0] += np.float32(0.0001)
+    off["detection_boxes"][0, 3] += np.float32(0.0001)
+    sample = Sample("uniform", 0, {"x": np.zeros((1, 2))})
+    for found, verdict in ((kept, PASS), (off, FAIL)):
+        seen = Observation(truth, (moved(truth, 1e-6),), orders=(kept,))
+        evidence = Evidence([sample], [seen], [CandidateRun(0, 1, found)], dict[str, Bounds](), 10.0)
+        _, result = judge_rows(evidence, rows_among(list(truth)))
+        assert result.judgement.verdict == verdict, result.judgement.reason
+
+
 def test_rows_behind_the_count_must_be_empty() -> None:
     truth = detections()
     rows = read_detections({**truth, "num_detections": np.array([4], np.float32)})

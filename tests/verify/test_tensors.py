@@ -41,9 +41,11 @@ def test_p999_leaves_out_the_thousandth_part() -> None:
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_nan_and_infinity_are_counted_and_never_equal(bad: float) -> None:
+def test_nan_and_infinity_are_counted_and_never_compared(bad: float) -> None:
+    """What overflows where the truth does, in the same direction, is no fault; it is no proof, either."""
     both = np.array([1.0, bad])
-    assert compare(both, both).not_finite == 1
+    assert compare(both, both).not_finite == int(np.isnan(bad))
+    assert compare(-both, both).not_finite == 1
     assert compare(both, both).truth_not_finite == 1
     found = compare(both, np.array([1.0, 2.0]))
     assert (found.not_finite, found.index, found.expected, found.found) == (1, (1,), 2.0, None)

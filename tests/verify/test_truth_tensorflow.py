@@ -162,7 +162,7 @@ def test_scores_that_are_equal_have_no_order(tmp_path: Path) -> None:
     apart = {"image_tensor": np.array([[0, 5, 1, 6, 4, 3, 2, 1]], np.float32)}
     with closing(IsolatedRunner(path, runtime_of("tf"), Settings())) as runner:
         ties, none = (
-            {tuple(runner.moved(feeds, 0.0, seed)["detection_best"][0].tolist()) for seed in range(30)}
+            {tuple(runner.moved(feeds, 0.0, seed, ties=True)["detection_best"][0].tolist()) for seed in range(30)}
             for feeds in (saturated, apart)
         )
     assert ties == {(1, 3), (3, 1), (1, 4), (4, 1), (3, 4), (4, 3)}

@@ -39,7 +39,7 @@ class Server:
             case "tensors":
                 return {}, self.runner.tensors(tensors)
             case "moved":
-                told = {key: request[key] for key in ("share", "seed", "inner", "crops", "exact")}
+                told = {key: request[key] for key in ("share", "seed", "inner", "crops", "exact", "ties")}
                 return {}, self.runner.moved(tensors, **told)  # type: ignore[attr-defined]
             case "nodes":
                 return {"nodes": self.runner.nodes()}, {}  # type: ignore[attr-defined]

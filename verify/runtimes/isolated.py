@@ -72,9 +72,10 @@ class IsolatedRunner:
         inner: bool = False,
         crops: bool = False,
         exact: bool = False,
+        ties: bool = False,
     ) -> dict[str, Array]:
         """As the runtime's own: a run with the picture moved."""
-        how = {"share": share, "seed": seed, "inner": inner, "crops": crops, "exact": exact}
+        how = {"share": share, "seed": seed, "inner": inner, "crops": crops, "exact": exact, "ties": ties}
         return self._ask({"do": "moved", **how}, feeds)[1]
 
     def nodes(self) -> list[tuple[str, str, list[str]]]:

@@ -70,14 +70,16 @@ class TensorFlowRunner:
             raise VerificationError(f"{self._path.name}: the run ends with: {_first_line(error)}") from error
         return {self._original.get(name, name): tensor.numpy() for name, tensor in results.items()}
 
-    def moved(self, feeds: Tensors, share: float, seed: int, inner: bool, crops: bool, exact: bool) -> dict[str, Array]:
+    def moved(
+        self, feeds: Tensors, share: float, seed: int, inner: bool, crops: bool, exact: bool, ties: bool
+    ) -> dict[str, Array]:
         """As `run`, or with `inner` as `tensors`, with the picture moved: every number of the first float tensors
         that the graph makes of it goes up or down by the `share` of itself. With `crops` the boxes that are cut out
         between the stages are moved as well: of a box that ends where the picture ends, the last bit decides whether
         CropAndResize takes its last row from the picture or fills it up, and few runs would show both.
 
         Of scores that are equal to the last bit, as saturated ones are in all runs, TensorFlow takes the first first,
-        where others, as right, take any: here these, and only these, move by one such bit.
+        where others, as right, take any: with `ties` these, and only these, move by one such bit.
 
         With `exact` the means over a picture are those of other programs: TensorFlow adds its thousands of float32 one
         after another, in every run alike, and is off by 2e-5 of a mean over 128 x 128 where sums in blocks are by 1e-7.
@@ -91,7 +93,7 @@ class TensorFlowRunner:
             given = {name: (tensor, _shaken(array, share, random)) for name, (tensor, array) in given.items()}
             given |= {name: (first[name], _shaken(array, share, random)) for name, array in values.items()}
             given |= self._exact_means(feeds) if exact else {}
-            scores = {} if inner else self._scores
+            scores = self._scores if ties else {}
             ranked = self._through(given, scores) if scores else {}
             given |= {name: (scores[name], _without_ties(array, random)) for name, array in ranked.items()}
             cut = self._crops if crops else {}
@@ -260,6 +262,8 @@ def _shaken(array: Array, share: float, random: np.random.Generator) -> Array:
 
 def _without_ties(array: Array, random: np.random.Generator) -> Array:
     """Numbers that are equal go up, down or nowhere by one unit in the last place; all others stay."""
+    if array.dtype.kind != "f":
+        return array
     _, kinds, counts = np.unique(array, return_inverse=True, return_counts=True)
     steps = np.finfo(array.dtype).eps * random.choice([-1.0, 0.0, 1.0], array.shape)
     tied = counts[kinds].reshape(array.shape) > 1

@@ -69,7 +69,8 @@ class OpenedGraph:
 
     def scores(self) -> dict[str, Any]:
         """What each Softmax and Sigmoid of the first stage's main graph gives as a list [.., anchors, classes], by the
-        operation's name: scores, by which its suppression ranks. (Those of pictures are the activations of layers.)"""
+        operation's name: scores, by which its suppression ranks. (Those of pictures are the activations of layers; a
+        gate that is a list is among them, and moves by a bit, too.)"""
         operations = self.wrapped.graph.get_operations()
         crops = [tensor for one in operations if one.type == "CropAndResize" for tensor in one.outputs]
         first = self._reached() - self._looped() - {one.name for one in _following(crops, ())}
