@@ -16,6 +16,7 @@ from zoo.convert.from_tensorflow.load import load
 from zoo.convert.from_tensorflow.source import find_source
 
 tf1 = tf.compat.v1
+OPEN = [None, None, None, 3]
 MEAN, DEVIATION = np.array([123.675, 116.28, 103.53], np.float32), np.array([58.4, 57.1, 57.4], np.float32)
 FIXED = {"resize": "stretch", "coordinates": "asymmetric"}
 PADDED = {"resize": "letterbox", "place": "corner", "coordinates": "asymmetric"}
@@ -59,13 +60,75 @@ def turned_to_blue_first(images: Any) -> Any:
     ],
 )
 def test_of_a_small_graph(preprocess: Callable[[Any], Any], told: dict[str, Any], tmp_path: Path) -> None:
+    assert told_of(tmp_path, preprocess) == told
+
+
+def told_of(folder: Path, preprocess: Callable[[Any], Any], shape: Any = OPEN, dtype: Any = tf.uint8) -> dict[str, Any]:
+    """Of a graph with one convolution behind `preprocess`."""
     graph = tf.Graph()
     with graph.as_default():
-        images = tf1.placeholder(tf.uint8, [None, None, None, 3], "image_tensor")
-        scores = tf.nn.conv2d(preprocess(images), np.ones((3, 3, 3, 4), np.float32), 2, "SAME")
-        tf.identity(scores, name="detection_scores")
-    (tmp_path / "graph.pb").write_bytes(graph.as_graph_def().SerializeToString())
-    assert fitting(load(find_source(tmp_path / "graph.pb"), "")) == told
+        picture = preprocess(tf1.placeholder(dtype, shape, "image_tensor"))
+        convolved = tf.nn.conv2d(picture, np.ones((3, 3, picture.shape[-1], 4), np.float32), 2, "SAME")
+        tf.identity(convolved, name="detection_scores")
+    return told_of_graph(folder, graph)
+
+
+def told_of_graph(folder: Path, graph: tf.Graph) -> dict[str, Any]:
+    (folder / "graph.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    return fitting(load(find_source(folder / "graph.pb"), ""))
+
+
+def floats(images: Any) -> Any:
+    return tf.cast(images, tf.float32)
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "shape"),
+    [
+        (floats, [1, 16, 16, 1]),
+        (lambda images: tf.reshape(floats(images)[:, :80, :80], [1, 80, 80, 3]), OPEN),
+        (lambda images: floats(images) - tf.reduce_mean(floats(images), [1, 2], keepdims=True), OPEN),
+        (lambda images: tf.transpose(floats(images), [0, 3, 1, 2]), [1, 32, 64, 3]),
+        (lambda images: kept_open(tf.pad(resized(images, 8, 16) / 0.0, [[0, 0], [0, 8], [0, 0], [0, 0]])), OPEN),
+        (floats, [1, 40000, 40000, 3]),
+        (lambda images: resized(resized(images, 40000, 40000), 9, 9), OPEN),
+    ],
+)
+def test_what_shows_nothing_is_no_error(preprocess: Callable[[Any], Any], shape: Any, tmp_path: Path) -> None:
+    """Another number of channels, sizes that the source does not take, even colours that vanish, channels first, no
+    numbers, too much to run."""
+    assert told_of(tmp_path, preprocess, shape) == {}
+
+
+def test_nothing_is_told_without_a_convolution(tmp_path: Path) -> None:
+    graph = tf.Graph()
+    with graph.as_default():
+        images = tf1.placeholder(tf.float32, [1, 8, 8, 3], "image_tensor")
+        tf.identity(tf.reduce_mean(images, [1, 2]), name="detection_scores")
+    assert told_of_graph(tmp_path, graph) == {}
+
+
+def test_a_network_of_the_shape_that_is_shown_first(tmp_path: Path) -> None:
+    """Pictures are stretched to 16 × 32 unless they are higher than wide."""
+
+    def letterboxed(images: Any) -> Any:
+        height = tf.shape(images)[1]
+        width = tf.minimum(tf.shape(images)[2] * 16 // height, 32)
+        inner = tf.raw_ops.ResizeBilinear(images=floats(images), size=tf.stack([16, width]))
+        padded = tf.pad(inner, [[0, 0], [0, 0], [0, 32 - width], [0, 0]])
+        return tf.reshape(padded, [1, 16, 32, 3])
+
+    assert told_of(tmp_path, letterboxed) == PADDED | {"pad": [0.0, 0.0, 0.0]}
+
+
+@pytest.mark.parametrize(("level", "told"), [(0.5, 127.5), (-0.25, -63.75)])
+def test_colours_of_a_source_that_takes_floats_are_told_as_bytes(level: float, told: float, tmp_path: Path) -> None:
+    """Its white is 1. A colour may be darker than black."""
+
+    def padded(images: Any) -> Any:
+        return kept_open(tf.pad(resized(images, 8, 16) - level, [[0, 0], [0, 8], [0, 0], [0, 0]])) * 2.0
+
+    assert told_of(tmp_path, padded, dtype=tf.float32) == PADDED | {"pad": [told] * 3}
 
 
 @pytest.mark.parametrize(
