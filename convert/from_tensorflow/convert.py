@@ -19,6 +19,7 @@ from zoo.base.artifact import Artifact, FileRecord, TensorSpec
 from zoo.base.errors import ConversionError
 from zoo.base.files import atomic_folder
 from zoo.convert.from_tensorflow.options import TensorFlowSourceOptions
+from zoo.convert.from_tensorflow.resizer import corrected
 from zoo.convert.from_tensorflow.source import Source, find_source
 from zoo.convert.from_tensorflow.text_protos import read_labels, read_pipeline
 from zoo.convert.versions import versions
@@ -105,7 +106,13 @@ def _artifact(
         inputs=_specs(report["inputs"]),
         outputs=_specs(report["outputs"]),
         options=asked,
-        detector={"box_format": "yxyx", "first_class": 1, **facts, **report["fitting"], **_suppression(report)},
+        detector={
+            "box_format": "yxyx",
+            "first_class": 1,
+            **facts,
+            **corrected(report["fitting"], facts),
+            **_suppression(report),
+        },
         versions=versions(**report["versions"], onnx=onnx.__version__),
         labels=labels,
         notes=tuple(report["notes"]),

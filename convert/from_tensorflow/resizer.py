@@ -36,6 +36,15 @@ def size_note(file: str, size: tuple[int, int], facts: Mapping[str, Any]) -> str
     return note
 
 
+def corrected(fitting: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+    """`fitting` as the source showed it. One whose resizer pads, and that was stretched, takes only squares, in which
+    there is nothing to fill up: then the program puts the picture into the corner. The colour around it is not known.
+    """
+    if fitting.get("resize") == "stretch" and pads(facts.get("resizer", {})):
+        return {**fitting, "resize": "letterbox", "place": "corner"}
+    return dict(fitting)
+
+
 def pads(resizer: Mapping[str, Any]) -> bool:
     """Whether it fills pictures up to a square."""
     return str(resizer.get("pad_to_max_dimension")) == "true"

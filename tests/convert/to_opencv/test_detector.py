@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.schemas import WRITTEN, problems
-from zoo.convert.from_tensorflow.resizer import open_size, size_note
+from zoo.convert.from_tensorflow.resizer import corrected, open_size, size_note
 from zoo.convert.onnx_graph.graph import Graph
 from zoo.convert.onnx_graph.read import graph_of
 from zoo.convert.to_opencv.detector import describe
@@ -98,6 +98,13 @@ def test_what_a_square_cannot_do_is_noted() -> None:
     assert "so give --width and --height of yours" in size_note("model.onnx", (4, 4), {"resizer": kept})
     assert "--width" not in size_note("model.onnx", (8, 8), PADDING)
     assert "for that give --width 4 --height 8" in size_note("model.onnx", (4, 8), PADDING)
+
+
+def test_what_pads_but_takes_only_squares_is_not_stretched_to_them() -> None:
+    told = {"resize": "stretch", "coordinates": "asymmetric"}
+    assert corrected(told, PADDING) == told | {"resize": "letterbox", "place": "corner"}
+    assert corrected(told, {"resizer": {"height": "4", "width": "4"}}) == told
+    assert corrected({}, PADDING) == {}
 
 
 @pytest.mark.parametrize("size", [(60, 100), (30, 40), (50, 200), (7, 7)])
