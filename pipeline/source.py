@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,8 +24,8 @@ LABELS_LIMIT = 1 << 22  # bytes of a label file; the longest known one (9,418 cl
 class Source:
     """Original files by role: "cfg" and "weights" of a Darknet model; "model" of the families "tensorflow" and "onnx".
 
-    `key` is "" for a model of the catalog; for the user's own files it is made of their content, so that two files
-    of the same name are two sources.
+    `key` is "" for a model of the catalog; for the user's own files it is made of their content (and of what the
+    manifest beside an ONNX file tells), so that two files of the same name are two sources.
     """
 
     name: str
@@ -76,7 +77,8 @@ def onnx_source(path: Path, *, name: str = "") -> Source:
     known = _written_by_zoo(path, records[0])
     name = name or (known.name if known else path.stem)
     labels = known.labels if known else ()
-    return Source(_plain(name), "onnx", files, labels, "auto", _content_key(records), records)
+    told = json.dumps([known.family, known.detector, labels], sort_keys=True) if known else ""
+    return Source(_plain(name), "onnx", files, labels, "auto", _content_key(records, told), records)
 
 
 def hub_of(source: Source) -> Artifact:
@@ -144,5 +146,5 @@ def _records(files: Mapping[str, Path]) -> tuple[FileRecord, ...]:
     return tuple(FileRecord.of(path, role) for role, path in files.items())
 
 
-def _content_key(records: tuple[FileRecord, ...]) -> str:
-    return hashlib.sha256("".join(record.sha256 for record in records).encode()).hexdigest()[:12]
+def _content_key(records: tuple[FileRecord, ...], told: str = "") -> str:
+    return hashlib.sha256(("".join(record.sha256 for record in records) + told).encode()).hexdigest()[:12]

@@ -5,6 +5,7 @@ The ONNX file takes pictures of any size, and fits them itself as its source doe
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -82,3 +83,14 @@ def test_an_onnx_file_of_zoo_says_on_how_pictures_are_prepared(tmp_path: Path) -
     ]
     assert (again.family, again.detector, again.labels) == (direct.family, direct.detector, direct.labels)
     assert [record.name for record in again.sources] == ["model.onnx"]
+
+
+def test_what_the_manifest_beside_an_onnx_file_says_later_is_not_missed(tmp_path: Path) -> None:
+    (hub,) = convert_model("shapes-tiny", out=tmp_path / "hub")
+    store = Store(tmp_path / "store")
+    told = []
+    for resize in ("stretch", "letterbox"):
+        dataclasses.replace(hub, detector={**hub.detector, "resize": resize}).write()
+        (written,) = convert(onnx_source(hub.model), ["opencv"], store=store)
+        told.append(written.detector["resize"])
+    assert told == ["stretch", "letterbox"]
