@@ -20,6 +20,7 @@ AGAIN = "convert the model again: zoo convert … --to …"
 Colour = tuple[float, float, float]
 
 HALF = np.float32(0.5)
+EXTREME = 1e6  # of a colour's levels: a source may fill up with what no picture has
 
 # Rule → for the pixels 0, 1, … of the result and the sizes of the picture and the result: the points in the picture.
 POINTS: dict[str, Callable[[Array, int, int], Array]] = {
@@ -69,11 +70,18 @@ def fitting_of(detector: Mapping[str, Any]) -> Fitting | None:
     if not {"place", "coordinates"} & set(detector):
         return None
     coordinates = detector.get("coordinates", "half_pixel")
-    if coordinates not in POINTS:
+    if not isinstance(coordinates, str) or coordinates not in POINTS:
         raise UsageError(f"artifact.json names an unknown rule to resize by: {coordinates!r}", hint=AGAIN)
     fit: Fit = "letterbox" if detector.get("resize") == "letterbox" else "stretch"
-    red, green, blue = detector.get("pad", (0, 0, 0))
-    return Fitting(fit, detector.get("place") == "corner", (red, green, blue), coordinates)
+    return Fitting(fit, detector.get("place") == "corner", _colour(detector.get("pad", [0, 0, 0])), coordinates)
+
+
+def _colour(told: Any) -> Colour:
+    is_colour = isinstance(told, (list, tuple)) and len(told) == 3
+    if not is_colour or not all(isinstance(level, (int, float)) and abs(level) <= EXTREME for level in told):
+        raise UsageError(f"artifact.json names a colour that is none: {told!r}", hint=AGAIN)
+    red, green, blue = told
+    return float(red), float(green), float(blue)
 
 
 def resize(pixels: Pixels, width: int, height: int, coordinates: str) -> Array:

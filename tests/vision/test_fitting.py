@@ -73,6 +73,14 @@ def test_darknet_has_rules_of_its_own() -> None:
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown rule to resize by: 'cubic'"):
         fitting_of({"coordinates": "cubic"})
+    with pytest.raises(UsageError, match=r"unknown rule to resize by: \['half_pixel'\]"):
+        fitting_of({"coordinates": ["half_pixel"]})
+
+
+@pytest.mark.parametrize("pad", [[1, 2], [0, 0, "a"], 7, None, [[0], 0, 0], [0, 0, 10**400], [0, 0, float("nan")]])
+def test_a_colour_that_is_none_is_refused(pad: Any) -> None:
+    with pytest.raises(UsageError, match="a colour that is none"):
+        fitting_of({**CORNER, "pad": pad})
 
 
 def test_a_picture_of_which_nothing_would_be_left_is_refused() -> None:
