@@ -36,6 +36,16 @@ def size_note(file: str, size: tuple[int, int], facts: Mapping[str, Any]) -> str
     return note
 
 
+def fitting_note(facts: Mapping[str, Any]) -> str:
+    """For the manifest of what was written for a source that pads, where nobody told how; else ""."""
+    if "place" in facts or not pads(facts.get("resizer", {})):
+        return ""
+    return (
+        "its source fills pictures up, and the manifest of the ONNX file does not tell how: detector.json says "
+        "stretch; if an older zoo wrote that file, convert the ONNX file again"
+    )
+
+
 def corrected(fitting: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
     """`fitting` as the source showed it. One whose resizer pads, and that was stretched, takes only squares, in which
     there is nothing to fill up: then the program puts the picture into the corner. The colour around it is not known.

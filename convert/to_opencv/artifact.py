@@ -18,7 +18,7 @@ import onnx
 from zoo.base.artifact import Artifact, FileRecord, TensorSpec
 from zoo.base.errors import UsageError
 from zoo.base.files import atomic_folder
-from zoo.convert.from_tensorflow.resizer import open_size, size_note
+from zoo.convert.from_tensorflow.resizer import fitting_note, open_size, size_note
 from zoo.convert.onnx_graph.graph import Graph, Value
 from zoo.convert.onnx_graph.read import read_graph
 from zoo.convert.onnx_graph.rewrite.sizes import has_open_pictures
@@ -81,6 +81,11 @@ def onnx_to_opencv(
         proof = proven(graph, onnx_path, folder / MODEL, wanted, installed)
         content = describe(graph, name, family, facts, labels, proof)
         (folder / DETECTOR).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        notes = [
+            f"runs in OpenCV {', '.join(proof.versions)}",
+            size_note(MODEL, size, facts) if size else "",
+            fitting_note(facts),
+        ]
         artifact = Artifact(
             folder=out,
             name=name,
@@ -94,7 +99,7 @@ def onnx_to_opencv(
             detector={**facts, **({"white": 255} if _takes_bytes(original) else {})},
             versions=versions(opencv=wanted.version, onnx=onnx.__version__),
             labels=tuple(labels),
-            notes=(f"runs in OpenCV {', '.join(proof.versions)}", *([size_note(MODEL, size, facts)] if size else [])),
+            notes=tuple(filter(None, notes)),
         )
         dataclasses.replace(artifact, folder=folder).write()
     return artifact

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.schemas import WRITTEN, problems
-from zoo.convert.from_tensorflow.resizer import corrected, open_size, size_note
+from zoo.convert.from_tensorflow.resizer import corrected, fitting_note, open_size, size_note
 from zoo.convert.onnx_graph.graph import Graph
 from zoo.convert.onnx_graph.read import graph_of
 from zoo.convert.to_opencv.detector import describe
@@ -98,6 +98,12 @@ def test_what_a_square_cannot_do_is_noted() -> None:
     assert "so give --width and --height of yours" in size_note("model.onnx", (4, 4), {"resizer": kept})
     assert "--width" not in size_note("model.onnx", (8, 8), PADDING)
     assert "for that give --width 4 --height 8" in size_note("model.onnx", (4, 8), PADDING)
+
+
+def test_a_manifest_of_an_older_zoo_is_noted() -> None:
+    """It has the resizer of pipeline.config, and not what the source showed."""
+    assert "convert the ONNX file again" in fitting_note(PADDING)
+    assert fitting_note(PADDING | {"place": "corner"}) == fitting_note({}) == ""
 
 
 def test_what_pads_but_takes_only_squares_is_not_stretched_to_them() -> None:
