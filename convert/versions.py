@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from importlib import metadata, resources
+from importlib import metadata
+from pathlib import Path
 
+PACKAGE = Path(__file__).parents[1]
 DISTRIBUTION = "detector-zoo"
-ROOMS = ("base", "convert", "darknet")  # whose code decides what a conversion writes
+DECIDING = ("base", "convert", "darknet", "pipeline/formats.py")  # what decides what a conversion writes
 DIGITS = 12
 
 
@@ -19,11 +21,17 @@ def versions(**packages: str) -> dict[str, str]:
 
 @functools.cache
 def converter() -> str:
-    """A hash of the code that converts. Another one may write something else; nobody has to remember to say so."""
+    """A hash of the code that converts, and of the files that it reads. Another one may write something else; nobody
+    has to remember to say so."""
     digest = hashlib.sha256()
-    for room in ROOMS:
-        with resources.as_file(resources.files(f"zoo.{room}")) as folder:
-            for path in sorted(folder.rglob("*.py")):
-                content = path.read_bytes()
-                digest.update(f"{room}/{path.relative_to(folder).as_posix()} {len(content)}\n".encode() + content)
+    for path in (path for one in DECIDING for path in _files(PACKAGE / one)):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(PACKAGE).as_posix()} {len(content)}\n".encode() + content)
     return digest.hexdigest()[:DIGITS]
+
+
+def _files(path: Path) -> list[Path]:
+    """A file, or all in a folder but what Python compiled."""
+    if path.is_file():
+        return [path]
+    return sorted(file for file in path.rglob("*") if file.is_file() and "__pycache__" not in file.parts)
