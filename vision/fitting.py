@@ -20,6 +20,7 @@ AGAIN = "convert the model again: zoo convert … --to …"
 Colour = tuple[float, float, float]
 
 HALF = np.float32(0.5)
+GREY = (127.5, 127.5, 127.5)  # where nobody knows what the source fills up with
 EXTREME = 1e6  # of a colour's levels: a source may fill up with what no picture has
 
 # Rule → for the pixels 0, 1, … of the result and the sizes of the picture and the result: the points in the picture.
@@ -73,7 +74,7 @@ def fitting_of(detector: Mapping[str, Any]) -> Fitting | None:
     if not isinstance(coordinates, str) or coordinates not in POINTS:
         raise UsageError(f"artifact.json names an unknown rule to resize by: {coordinates!r}", hint=AGAIN)
     fit: Fit = "letterbox" if detector.get("resize") == "letterbox" else "stretch"
-    return Fitting(fit, detector.get("place") == "corner", _colour(detector.get("pad", [0, 0, 0])), coordinates)
+    return Fitting(fit, detector.get("place") == "corner", _colour(detector.get("pad", GREY)), coordinates)
 
 
 def _colour(told: Any) -> Colour:

@@ -83,6 +83,12 @@ def test_a_colour_that_is_none_is_refused(pad: Any) -> None:
         fitting_of({**CORNER, "pad": pad})
 
 
+def test_where_no_colour_is_told_it_is_grey() -> None:
+    fitting = fitting_of({"resize": "letterbox", "place": "corner"})
+    assert fitting
+    assert fitting.pad == (127.5, 127.5, 127.5)
+
+
 def test_a_picture_of_which_nothing_would_be_left_is_refused() -> None:
     fitting = fitting_of(CORNER)
     assert fitting
