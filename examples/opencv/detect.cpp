@@ -32,9 +32,10 @@ static Fit fit(const cv::Mat& picture, const cv::FileNode& input) {
     double x = double(width) / picture.cols, y = double(height) / picture.rows;
     const bool letterbox = std::string(input["resize"]) == "letterbox";
     if (letterbox) x = y = std::min(x, y);
-    const int inner_width = letterbox ? int(picture.cols * x) : width;
-    const int inner_height = letterbox ? int(picture.rows * y) : height;
     const bool corner = std::string(input["place"]) == "corner";
+    const auto whole = [corner](double size) { return corner ? cvRound(size) : int(size); };  // TensorFlow's; Darknet's
+    const int inner_width = letterbox ? whole(picture.cols * x) : width;
+    const int inner_height = letterbox ? whole(picture.rows * y) : height;
     const int left = corner ? 0 : (width - inner_width) / 2, top = corner ? 0 : (height - inner_height) / 2;
     const cv::Scalar pad(input["pad"][2], input["pad"][1], input["pad"][0]);
     cv::Mat inner, square;

@@ -41,9 +41,11 @@ def fit(picture, source):
     if source["resize"] == "stretch":
         return cv2.resize(picture, size), (0, 0), (size[0] / width, size[1] / height)
     scale = min(size[0] / width, size[1] / height)
-    inner = (int(width * scale), int(height * scale))
+    corner = source["place"] == "corner"
+    whole = round if corner else int  # as TensorFlow's resizers do, as Darknet does
+    inner = (whole(width * scale), whole(height * scale))
     free = (size[0] - inner[0], size[1] - inner[1])
-    left, top = (0, 0) if source["place"] == "corner" else (free[0] // 2, free[1] // 2)
+    left, top = (0, 0) if corner else (free[0] // 2, free[1] // 2)
     edges = (top, free[1] - top, left, free[0] - left)
     square = cv2.copyMakeBorder(cv2.resize(picture, inner), *edges, cv2.BORDER_CONSTANT, value=source["pad"][::-1])
     return square, (left, top), (inner[0] / width, inner[1] / height)

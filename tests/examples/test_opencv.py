@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import shutil
 import subprocess
 import sys
@@ -66,6 +67,16 @@ def test_python_in_both_versions(name: str, data: Path, tmp_path: Path, opencv4:
     )
     judge(case, new)
     assert new == old
+
+
+@pytest.mark.parametrize(("place", "height"), [("corner", 43), ("centre", 42)])
+def test_letterboxes_of_tensorflow_are_rounded(place: str, height: int) -> None:
+    """A picture of 100 × 67 in a square of 64 is 42.88 high."""
+    fit = runpy.run_path(str(EXAMPLES / "detect.py"))["fit"]
+    source = {"width": 64, "height": 64, "resize": "letterbox", "place": place, "pad": [0.0, 0.0, 0.0]}
+    square, _, _ = fit(np.full((67, 100, 3), 255, np.uint8), source)
+    assert square.shape == (64, 64, 3)
+    assert square.any(axis=(1, 2)).sum() == height
 
 
 @pytest.mark.parametrize("name", [STRETCHED, LETTERBOXED])
