@@ -7,7 +7,8 @@ manifest's `detector` keeps it:
 - `resize`: "stretch", or "letterbox": scaled to fit, the rest filled up;
 - of a letterbox `place`, "corner" (the upper left one) or "centre", and `pad`, the colour (red, green, blue) that is
   the same to the network as what the source fills up with;
-- `coordinates`: which point of the picture a pixel becomes, in ONNX's terms.
+- `coordinates`: which point of the picture a pixel becomes, in ONNX's terms;
+- `white`, 255, where floats go up to that, as the colour of the filling shows.
 """
 
 from __future__ import annotations
@@ -79,13 +80,20 @@ def _seen(graph: tf.Graph, picture: Any, network: Any) -> dict[str, Any]:
             told = _placed(*(session.run(network, {picture: one}) for one in shown))
             if told.get("resize") != "stretch":
                 break
-    return told
+    return {**told, **_in_bytes(told["pad"], picture.dtype.is_floating)} if "pad" in told else told
+
+
+def _in_bytes(colour: list[float], floats: bool) -> dict[str, Any]:
+    """The colour where white is 255. Floats go up to 1, as everywhere in zoo, unless the source fills up with more:
+    then they go up to 255."""
+    unit = WHITE if floats and round(max(colour), 3) <= 1 else 1
+    pad = [round(level * unit, 3) + 0.0 for level in colour]
+    return {"pad": pad, "white": WHITE} if floats and unit == 1 else {"pad": pad}
 
 
 def _shown(shape: list[int], dtype: tf.DType) -> Iterator[Array]:
-    """A black picture, and one in the full light of each colour: of floats that is 1, as for `zoo.vision.contract`."""
-    white = 1 if dtype.is_floating else WHITE
-    for colour in np.vstack([np.zeros(COLOURS), np.eye(COLOURS) * white]).astype(dtype.as_numpy_dtype):
+    """A black picture, and one in the full light of each colour."""
+    for colour in np.vstack([np.zeros(COLOURS), np.eye(COLOURS) * WHITE]).astype(dtype.as_numpy_dtype):
         yield np.broadcast_to(colour, shape)
 
 
@@ -106,7 +114,7 @@ def _placed(black: Array, *lit: Array) -> dict[str, Any]:
         return {}
     colour = np.linalg.lstsq(response, filling - dark, rcond=None)[0]
     place = "corner" if not first.any() else "centre"
-    return {"resize": "letterbox", "place": place, "pad": [round(float(level), 3) + 0.0 for level in colour]}
+    return {"resize": "letterbox", "place": place, "pad": colour.tolist()}
 
 
 def _coordinates(resize: Any) -> str:

@@ -121,14 +121,24 @@ def test_a_network_of_the_shape_that_is_shown_first(tmp_path: Path) -> None:
     assert told_of(tmp_path, letterboxed) == PADDED | {"pad": [0.0, 0.0, 0.0]}
 
 
-@pytest.mark.parametrize(("level", "told"), [(0.5, 127.5), (-0.25, -63.75)])
-def test_colours_of_a_source_that_takes_floats_are_told_as_bytes(level: float, told: float, tmp_path: Path) -> None:
-    """Its white is 1. A colour may be darker than black."""
+@pytest.mark.parametrize(
+    ("level", "told"),
+    [
+        (0.5, {"pad": [127.5] * 3}),
+        (1.0, {"pad": [255.0] * 3}),
+        (-0.25, {"pad": [-63.75] * 3}),
+        (116.25, {"pad": [116.25] * 3, "white": 255}),
+    ],
+)
+def test_colours_of_a_source_that_takes_floats_are_told_as_bytes(
+    level: float, told: dict[str, Any], tmp_path: Path
+) -> None:
+    """Its white is 1, unless it fills up with more than that. A colour may be darker than black."""
 
     def padded(images: Any) -> Any:
         return kept_open(tf.pad(resized(images, 8, 16) - level, [[0, 0], [0, 8], [0, 0], [0, 0]])) * 2.0
 
-    assert told_of(tmp_path, padded, dtype=tf.float32) == PADDED | {"pad": [told] * 3}
+    assert told_of(tmp_path, padded, dtype=tf.float32) == PADDED | told
 
 
 @pytest.mark.parametrize(
