@@ -51,7 +51,7 @@ def fitting(loaded: Loaded) -> dict[str, Any]:
         if any((tensor.shape.num_elements() or 0) > LARGEST for tensor in _tensors(graph)):
             return {}
         placed = _seen(graph, picture, network)
-    except (ConversionError, tf.errors.OpError):
+    except (ConversionError, tf.errors.OpError, ValueError):  # the last of shapes that do not go together
         return {}
     rules = {_coordinates(operation) for operation in graph.get_operations() if operation.type == "ResizeBilinear"}
     return {**placed, **({"coordinates": rules.pop()} if placed and len(rules) == 1 else {})}

@@ -86,6 +86,7 @@ def floats(images: Any) -> Any:
     ("preprocess", "shape"),
     [
         (floats, [1, 16, 16, 1]),
+        (lambda images: tf.ensure_shape(floats(images), [1, 16, 16, 1]), [1, 16, 16, None]),
         (lambda images: tf.reshape(floats(images)[:, :80, :80], [1, 80, 80, 3]), OPEN),
         (lambda images: floats(images) - tf.reduce_mean(floats(images), [1, 2], keepdims=True), OPEN),
         (lambda images: tf.transpose(floats(images), [0, 3, 1, 2]), [1, 32, 64, 3]),
