@@ -10,7 +10,6 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from tests.conftest import ROOT
-from zoo.verify.reports.as_json import SCHEMA_FILE as REPORT
 
 PRINTED = ROOT / "cli" / "printed.schema.json"
 # File that zoo writes → its schema. With several formats the detections' files have the format in their names.
@@ -20,7 +19,10 @@ WRITTEN: Mapping[str, Path] = {
     "detections*.json": ROOT / "detect" / "detections.schema.json",
     "detector.json": ROOT / "convert" / "to_opencv" / "detector.schema.json",
     "zoo.lock": ROOT / "catalog" / "lock.schema.json",
-    "re*.json": REPORT,  # result.json, report.json: zoo verify writes to any name
+    "re*.json": ROOT
+    / "verify"
+    / "reports"
+    / "report.schema.json",  # result.json, report.json: zoo verify writes to any name
 }
 
 
