@@ -118,9 +118,11 @@ def _measure_model(
         tell(f"{name}: measuring {len(usable)} in turns")
         for entry in usable.values():
             warm_up(entry.call, effort)
-        times = time_in_turns([entry.call for entry in usable.values()], effort) if usable else np.empty((0, 0, 0))
-        for column, (place, entry) in enumerate(usable.items()):
-            rows[place] = _row(entry, times[:, column].reshape(-1), next(iter(usable.values())))
+        if usable:
+            first = next(iter(usable.values()))
+            times = time_in_turns([entry.call for entry in usable.values()], effort)
+            for column, (place, entry) in enumerate(usable.items()):
+                rows[place] = _row(entry, times[:, column].reshape(-1), first)
         return rows
 
 

@@ -19,10 +19,8 @@ WRITTEN: Mapping[str, Path] = {
     "detections*.json": ROOT / "detect" / "detections.schema.json",
     "detector.json": ROOT / "convert" / "to_opencv" / "detector.schema.json",
     "zoo.lock": ROOT / "catalog" / "lock.schema.json",
-    "re*.json": ROOT
-    / "verify"
-    / "reports"
-    / "report.schema.json",  # result.json, report.json: zoo verify writes to any name
+    # result.json, report.json: zoo verify writes to any name
+    "re*.json": ROOT / "verify" / "reports" / "report.schema.json",
 }
 
 

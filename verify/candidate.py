@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from zoo.base.artifact import Artifact
 from zoo.verify.noise import MARGIN
@@ -69,6 +69,5 @@ class Examined:
         """The model to time: on a GPU a session of its own, which may search for the fastest algorithms."""
         if self.runner:
             return nullcontext(self.runner)
-        device = self.report.device
-        settings = Settings(device.used, self.report.precision, device.threads, tune=True, runtime=options.runtime)
+        settings = replace(options.settings, device=self.report.device.used, shared=False, tune=True)
         return closing(load_runner(self.artifact.model, self.artifact.format, settings))

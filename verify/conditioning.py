@@ -32,10 +32,7 @@ def judge_where_it_tells(name: str, evidence: Evidence, may_be_fixed: bool = Fal
     """As `judge_output`, on the samples that can tell; where none can, inconclusive unless a run is far off."""
     seen = evidence.observations
     truths = [one.truth[name] for one in seen]
-    own = [
-        noise_floor([compare(run[name], one.truth[name]) for run in (*one.noise, *one.orders)], [one.truth[name]])
-        for one in seen
-    ]
+    own = [noise_floor([compare(run[name], one.truth[name]) for run in one.others], [one.truth[name]]) for one in seen]
     telling = samples_that_tell(truths, own, evidence.margin)
     rest = [place for place in range(len(truths)) if place not in telling]
     if not rest:

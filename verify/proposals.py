@@ -36,7 +36,7 @@ def unsettled(evidence: Evidence) -> list[str]:
         run.outputs[name].shape != truths[run.sample][name].shape for run in evidence.runs for name in (BOXES, SCORES)
     ):
         return []
-    moves = any(_moves(seen.truth, (*seen.noise, *seen.orders)) for seen in evidence.observations)
+    moves = any(_moves(seen.truth, seen.others) for seen in evidence.observations)
     if not moves:
         off = {run.sample for run in evidence.runs if _moves(truths[run.sample], [run.outputs])}
         moves = any(_moves(truths[place], evidence.observations[place].moved(evidence.margin)) for place in off)
@@ -111,7 +111,7 @@ def _order(evidence: Evidence) -> Judgement:
         seen = evidence.observations[run.sample]
         own = read_proposals(seen.truth).found
         shift = _shift(own, read_proposals(run.outputs).found)
-        others = [*seen.noise, *seen.orders, *seen.moved(evidence.margin)] if shift > 1 else []
+        others = [*seen.others, *seen.moved(evidence.margin)] if shift > 1 else []
         most = 2 * max((_shift(own, read_proposals(other).found) for other in others), default=0) + 1
         if shift > most:
             name = evidence.samples[run.sample].name

@@ -146,10 +146,7 @@ def _truth(rows: Rows, limits: Limits, seen: Observation, margin: float, read: R
 
     @cache
     def again(trials: int) -> list[Detections]:
-        return [
-            rows.found,
-            *(read(outputs).found for outputs in (*seen.noise, *seen.orders, *seen.moved(margin, trials))),
-        ]
+        return [rows.found, *(read(outputs).found for outputs in (*seen.others, *seen.moved(margin, trials)))]
 
     return Truth(rows.found, rows.threshold, limits, again)
 
@@ -193,7 +190,7 @@ def _is_settled(seen: Observation, read: Reader) -> bool:
     wide = truth.boxes[:, 2:].min(axis=1, initial=np.inf) > POINT
     if not wide.any():
         return True
-    shared = [positions(same_things(truth, read(outputs).found))[0] for outputs in (*seen.noise, *seen.orders)]
+    shared = [positions(same_things(truth, read(outputs).found))[0] for outputs in seen.others]
     return all(2 * wide[own].sum() >= wide.sum() for own in shared)
 
 

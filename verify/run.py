@@ -74,8 +74,8 @@ def examined(
         try:
             if problem:
                 raise VerificationError(problem)
-            told = artifact.format, options.device, options.settings
-            runner = opened.enter_context(closing(load_on(artifact.model, *told)))
+            runner = load_on(artifact.model, artifact.format, options.device, options.settings)
+            opened.enter_context(closing(runner))
             found = _examine(artifact, reference, options, runner, pictures, report)
         except VerificationError as error:
             found = Examined(artifact, _failed(report, error.message))

@@ -39,6 +39,11 @@ class Observation:
     retried: Callable[[float, int], dict[str, Array]] | None = None
     orders: tuple[dict[str, Array], ...] = ()
 
+    @property
+    def others(self) -> tuple[dict[str, Array], ...]:
+        """Every other run that the reference may give as well, noise or another order."""
+        return (*self.noise, *self.orders)
+
     def moved(self, margin: float, times: int = TRIALS) -> Sequence[dict[str, Array]]:
         """As many runs as a tie needs to show, the input moved by so many units; none where that cannot be done."""
         return [self.retried(margin, seed) for seed in range(times)] if self.retried else ()

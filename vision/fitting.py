@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zoo.base.errors import UsageError
-from zoo.vision.preprocess import Array, Fit, Pixels, Placement
+from zoo.vision.preprocess import Array, Fit, Pixels, Placement, refuse_nothing
 
 AGAIN = "convert the model again: zoo convert … --to …"
 Colour = tuple[float, float, float]
@@ -57,13 +57,9 @@ class Fitting:
             return Placement(network_width, network_height, network_width, network_height)
         scale = min(network_width / width, network_height / height)
         inner = round(width * scale), round(height * scale)
-        if min(inner) < 1:
-            raise UsageError(
-                f"a picture of {width} × {height} cannot be letterboxed into {network_width} × {network_height}: "
-                "less than one pixel would be left",
-                hint="crop it",
-            )
-        return Placement(network_width, network_height, *inner, self.corner)
+        placement = Placement(network_width, network_height, *inner, self.corner)
+        refuse_nothing(width, height, placement, "crop it")
+        return placement
 
 
 def fitting_of(detector: Mapping[str, Any]) -> Fitting | None:

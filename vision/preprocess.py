@@ -156,18 +156,23 @@ def place(width: int, height: int, network_width: int, network_height: int, fit:
     return Placement(network_width, network_height, inner_width, inner_height)
 
 
+def refuse_nothing(width: int, height: int, placement: Placement, hint: str) -> None:
+    """Raise UsageError where of a picture of `width` × `height` less than a pixel is placed in some direction."""
+    if placement.width < 1 or placement.height < 1:
+        raise UsageError(
+            f"a picture of {width} × {height} cannot be letterboxed into "
+            f"{placement.network_width} × {placement.network_height}: less than one pixel would be left",
+            hint=hint,
+        )
+
+
 def preprocess(picture: Array | Pixels, network_width: int, network_height: int, fit: Fit) -> tuple[Array, Placement]:
     """[3, H, W] → float32 [1, 3, network_height, network_width] and where the picture lies in it.
 
     AlexeyAB's programs stretch unless asked, pjreddie's always letterbox (with 0.5 grey).
     """
     placement = place(picture.shape[2], picture.shape[1], network_width, network_height, fit)
-    if placement.width < 1 or placement.height < 1:
-        raise UsageError(
-            f"a picture of {picture.shape[2]} × {picture.shape[1]} cannot be letterboxed into "
-            f"{network_width} × {network_height}: less than one pixel would be left",
-            hint="stretch it instead, or crop it",
-        )
+    refuse_nothing(picture.shape[2], picture.shape[1], placement, "stretch it instead, or crop it")
     resized = resize(picture, placement.width, placement.height)
     output = np.full((1, len(picture), network_height, network_width), GREY, np.float32)
     rows = slice(placement.top, placement.top + placement.height)

@@ -10,6 +10,11 @@ from zoo.convert.onnx_graph.fold import without_dead_nodes
 from zoo.convert.onnx_graph.graph import Graph, Node
 
 
+def new_node(op: str, inputs: tuple[str, ...], output: str, **attributes: int) -> Node:
+    """A node of a rewrite, called after the one value that it makes."""
+    return Node(op, output, inputs, (output,), attributes, -1)
+
+
 def makers(graph: Graph) -> dict[str, Node]:
     """The node that makes each value."""
     return {name: node for node in graph.nodes for name in node.outputs if name}

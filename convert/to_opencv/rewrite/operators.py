@@ -8,7 +8,7 @@ import numpy as np
 from onnx import TensorProto
 
 from zoo.convert.onnx_graph.graph import Graph, Node
-from zoo.convert.to_opencv.rewrite.edit import unique, uses
+from zoo.convert.to_opencv.rewrite.edit import new_node, unique, uses
 
 
 def without_and(graph: Graph) -> Graph:
@@ -23,14 +23,10 @@ def without_and(graph: Graph) -> Graph:
         constants[half] = np.array(0.5, np.float32)
         names = [f"{node.outputs[0]}_{part}" for part in ("first", "second", "product")]
         for name, source in zip(names, node.inputs, strict=False):
-            nodes.append(_node("Cast", (source,), name, to=TensorProto.FLOAT))
-        nodes.append(_node("Mul", (names[0], names[1]), names[2]))
-        nodes.append(_node("Greater", (names[2], half), node.outputs[0]))
+            nodes.append(new_node("Cast", (source,), name, to=TensorProto.FLOAT))
+        nodes.append(new_node("Mul", (names[0], names[1]), names[2]))
+        nodes.append(new_node("Greater", (names[2], half), node.outputs[0]))
     return replace(graph, nodes=tuple(nodes), initializers=constants)
-
-
-def _node(op: str, inputs: tuple[str, ...], output: str, **attributes: int) -> Node:
-    return Node(op, output, inputs, (output,), attributes, -1)
 
 
 def with_slices(graph: Graph) -> Graph:
@@ -49,7 +45,7 @@ def with_slices(graph: Graph) -> Graph:
             if used[name]:
                 given = [unique(graph, f"{name}_{part}") for part in numbers]
                 constants |= zip(given, (np.array([number], np.int64) for number in numbers.values()), strict=True)
-                nodes.append(_node("Slice", (node.inputs[0], *given), name))
+                nodes.append(new_node("Slice", (node.inputs[0], *given), name))
     return replace(graph, nodes=tuple(nodes), initializers=constants)
 
 
@@ -61,6 +57,6 @@ def with_reshapes(graph: Graph) -> Graph:
         if node.op in ("Squeeze", "Unsqueeze") and shape and all(isinstance(size, int) for size in shape):
             name = unique(graph, f"{node.outputs[0]}_shape")
             constants[name] = np.array(shape, np.int64)
-            node = _node("Reshape", (node.inputs[0], name), node.outputs[0])
+            node = new_node("Reshape", (node.inputs[0], name), node.outputs[0])
         nodes.append(node)
     return replace(graph, nodes=tuple(nodes), initializers=constants)

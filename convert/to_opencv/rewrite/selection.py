@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from zoo.convert.onnx_graph.graph import Graph, Node
 from zoo.convert.onnx_graph.rewrite.batched_nms import NOTHING, SELECTED
-from zoo.convert.to_opencv.rewrite.edit import unique
+from zoo.convert.to_opencv.rewrite.edit import new_node, unique
 
 Rows = NDArray[np.int64]
 
@@ -43,7 +43,7 @@ def _settled(graph: Graph, node: Node) -> Graph:
     scored, more_nodes, more = _filled(graph, selected, "scored", np.tile(np.array([0, 0, rows]), (most, 1)))
     longer, nothing = (unique(graph, f"{selected}_{part}") for part in ("scores", "nothing"))
     constants |= more | {nothing: np.full((groups, classes, 1), NOTHING, np.float32)}
-    nodes += [*more_nodes, _node("Concat", longer, scores, nothing, axis=2)]
+    nodes += [*more_nodes, new_node("Concat", (scores, nothing), longer, axis=2)]
     read = [_reading(old, {selected: taken}) for old in graph.nodes]
     read[graph.nodes.index(readers[0])] = replace(readers[0], inputs=(longer, scored))
     place = graph.nodes.index(node) + 1
@@ -64,16 +64,12 @@ def _filled(graph: Graph, rows: str, name: str, filling: Rows) -> tuple[str, lis
         shape: np.array(filling.shape),
     }
     nodes = [
-        _node("Concat", long, rows, fill, axis=0),
-        _node("Slice", cut, long, begin, end, begin),
-        _node("Reshape", result, cut, shape),
+        new_node("Concat", (rows, fill), long, axis=0),
+        new_node("Slice", (long, begin, end, begin), cut),
+        new_node("Reshape", (cut, shape), result),
     ]
     return result, nodes, constants
 
 
 def _reading(node: Node, instead: Mapping[str, str]) -> Node:
     return replace(node, inputs=tuple(instead.get(name, name) for name in node.inputs))
-
-
-def _node(op: str, output: str, *inputs: str, **attributes: int) -> Node:
-    return Node(op, output, inputs, (output,), attributes, -1)
