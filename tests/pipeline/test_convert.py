@@ -135,6 +135,7 @@ def test_any_file_name_will_do(stem: str, network: tuple[Path, Path], tmp_path: 
     assert artifact.folder.parent.parent == store.root / "artifacts"
 
 
+@pytest.mark.slow
 def test_an_onnx_file_of_anyone_is_a_source(network: tuple[Path, Path], tmp_path: Path) -> None:
     (hub,) = convert(darknet_source(*network), out=tmp_path / "hub")
     (artifact,) = convert(onnx_source(hub.model), ["torch"], out=tmp_path / "torch")

@@ -79,6 +79,7 @@ def test_verifying_again_converts_nothing_and_replaces_the_verdict(source: Sourc
     assert verdict["verdict"] == "fail"
 
 
+@pytest.mark.slow
 def test_a_format_that_cannot_be_written_is_told_beside_the_others(source: Source, store: Store) -> None:
     sizes = Conversion(darknet=DarknetOptions(dynamic_size=True))
     refused, *others = verify(source, ("tflite", "tf", "onnx"), conversion=sizes, options=OPTIONS, store=store)

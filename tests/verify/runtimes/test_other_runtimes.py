@@ -127,6 +127,7 @@ def exported(folder: Path, **dynamic: object) -> Artifact:
     return artifact
 
 
+@pytest.mark.slow
 def test_an_exported_program_tells_the_sizes_that_it_has_fixed(tmp_path: Path) -> None:
     with closing(load_runner(exported(tmp_path).model, "torch", SETTINGS)) as runner:
         assert runner.inputs[0].shape == (2, 6, 8, 3)
@@ -160,6 +161,7 @@ def test_pytorch_needs_the_manifest_for_names(torch_artifact: Artifact, tmp_path
         load_runner(bare, "torch", SETTINGS)
 
 
+@pytest.mark.slow
 def test_tensorflow_channels_last(tf_artifact: Artifact, hub: Artifact) -> None:
     assert tf_artifact.inputs[0].shape == ("batch", 16, 16, 3)
     agrees_with_onnx_runtime(tf_artifact.model, "tf", hub, 2)

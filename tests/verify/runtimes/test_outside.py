@@ -75,6 +75,7 @@ def test_weights_beside_the_model_are_read(runtime: str, tmp_path: Path) -> None
     np.testing.assert_array_equal(found["y"], [[1, 2, 3, 4]])
 
 
+@pytest.mark.slow
 def test_a_graph_that_writes_files_is_not_run(tmp_path: Path) -> None:
     text = """node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } } }
         node { name: "name" op: "Const" attr { key: "dtype" value { type: DT_STRING } }
