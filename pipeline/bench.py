@@ -115,14 +115,15 @@ def _measure_model(
         entries = [_entry(stack, name, one, device, find, threads) for one in formats for device in devices]
         rows = [entry.row if isinstance(entry, _Entry) else entry for entry in entries]
         usable = {place: entry for place, entry in enumerate(entries) if isinstance(entry, _Entry)}
+        if not usable:
+            return rows
         tell(f"{name}: measuring {len(usable)} in turns")
         for entry in usable.values():
             warm_up(entry.call, effort)
-        if usable:
-            first = next(iter(usable.values()))
-            times = time_in_turns([entry.call for entry in usable.values()], effort)
-            for column, (place, entry) in enumerate(usable.items()):
-                rows[place] = _row(entry, times[:, column].reshape(-1), first)
+        first = next(iter(usable.values()))
+        times = time_in_turns([entry.call for entry in usable.values()], effort)
+        for column, (place, entry) in enumerate(usable.items()):
+            rows[place] = _row(entry, times[:, column].reshape(-1), first)
         return rows
 
 
