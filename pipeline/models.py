@@ -49,7 +49,7 @@ def find_models(
 
 def _find(name: str, formats: Sequence[str], catalog: Catalog, store: Store, **fetching: Any) -> list[Artifact]:
     path = Path(name)
-    if not _is_own(path, catalog):
+    if not _is_own(name, catalog):
         source = catalog_source(name, catalog=catalog, store=store, **fetching)
         return convert(source, formats or (HUB,), store=store)
     source_of_own = _original(path)
@@ -61,9 +61,11 @@ def _find(name: str, formats: Sequence[str], catalog: Catalog, store: Store, **f
     return [_in_format(own, path, format, store) for format in formats] or [own]
 
 
-def _is_own(path: Path, catalog: Catalog) -> bool:
-    """Whether the user means something of their own: a name of the catalog wins over a folder that is called so."""
-    return str(path) not in catalog and (path.exists() or len(path.parts) > 1 or path.suffix in SUFFIXES)
+def _is_own(name: str, catalog: Catalog) -> bool:
+    """Whether the user means something of their own: a name of the catalog wins over a folder that is called so, but
+    not over one that is told by its path, as ./yolov3."""
+    path = Path(name)
+    return name not in catalog and (path.exists() or len(path.parts) > 1 or path.suffix in SUFFIXES)
 
 
 SUFFIXES = (".cfg", ".onnx", ".tflite", ".pt2", ".pb")

@@ -1,4 +1,4 @@
-"""How a source fits a picture into its network, found by showing it pictures. Runs in the child only.
+"""How a source fits a picture into its network, found by showing it pictures.
 
 For files that take pictures of one size: there the program around the network has to do it. No conversion ends for
 this: of a source that takes no colour pictures, or does not run on these, nothing is told. What is told, as the

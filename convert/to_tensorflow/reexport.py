@@ -19,6 +19,7 @@ from zoo.base.artifact import Artifact, FileRecord, TensorSpec
 from zoo.base.errors import ConversionError, UsageError
 from zoo.base.files import atomic_folder
 from zoo.convert.from_tensorflow.meaning import INPUT_MEANING, meaning_of
+from zoo.convert.from_tensorflow.resizer import corrected
 from zoo.convert.from_tensorflow.source import FROZEN, Source, find_source
 from zoo.convert.from_tensorflow.text_protos import read_labels, read_pipeline
 from zoo.convert.to_tensorflow.artifact import SAVED_MODEL, record_of
@@ -79,6 +80,7 @@ def tensorflow_to_tensorflow(
         network = _frozen(found) if found.kind == FROZEN else _saved(found, options.signature)
     facts = read_pipeline(found.pipeline_config) if found.pipeline_config else {}
     inputs = {key: _asked(spec, options) for key, spec in network.inputs.items()}
+    fitted = _fitting(found, options, inputs, facts)
     is_repeated = any(_batch(network.inputs[key]) == 1 != _batch(spec) for key, spec in inputs.items())
     if is_repeated:
         network = dataclasses.replace(network, run=_one_by_one(network))
@@ -98,7 +100,7 @@ def tensorflow_to_tensorflow(
             inputs=tuple(_described(spec, key, INPUT_MEANING, is_picture=True) for key, spec in inputs.items()),
             outputs=tuple(_described(spec, key, meaning_of(key)) for key, spec in sorted(outputs.items())),
             options=dataclasses.asdict(options),
-            detector={"box_format": "yxyx", "first_class": 1, **facts},
+            detector={"box_format": "yxyx", "first_class": 1, **facts, **fitted},
             versions=versions(tensorflow=str(tf.__version__)),
             labels=labels or (read_labels(found.label_map) if found.label_map else ()),
             notes=(DIRECT, ONE_BY_ONE) if is_repeated else (DIRECT,),
@@ -194,6 +196,22 @@ def _asked(spec: tf.TensorSpec, options: ReexportOptions) -> tf.TensorSpec:
             )
         sizes[axis] = fixed if size is None else size
     return tf.TensorSpec(sizes, spec.dtype)
+
+
+def _fitting(
+    source: Source, options: ReexportOptions, inputs: Mapping[str, tf.TensorSpec], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """How the source fits pictures, where the new file takes them in one size and the program around it must do so."""
+    from zoo.convert.from_tensorflow.fitting import fitting
+    from zoo.convert.from_tensorflow.load import load
+
+    if not any(spec.shape.rank == 4 and spec.shape[1:3].is_fully_defined() for spec in inputs.values()):
+        return {}
+    try:
+        with quietly():
+            return corrected(fitting(load(source, options.signature)), facts)
+    except ConversionError:  # of a graph that TensorFlow runs and zoo does not read
+        return {}
 
 
 def _batch(spec: tf.TensorSpec) -> int | None:

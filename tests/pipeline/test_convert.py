@@ -126,6 +126,16 @@ def test_names_that_come_later_are_seen(network: tuple[Path, Path], tmp_path: Pa
     assert after.folder == before.folder
 
 
+def test_a_path_is_never_a_name_of_the_catalog(
+    network: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The user's own folder may be called as a model of the catalog is."""
+    (own,) = convert(darknet_source(*network), out=tmp_path / "shapes-tiny")
+    monkeypatch.chdir(tmp_path)
+    (found,) = find_models("./shapes-tiny", store=Store(tmp_path / "store"))
+    assert found.model.samefile(own.model)
+
+
 @pytest.mark.parametrize("stem", ["my net (2)", "網路", "..", "_yolo"])
 def test_any_file_name_will_do(stem: str, network: tuple[Path, Path], tmp_path: Path) -> None:
     """Names that cannot be a folder's everywhere are written in plain characters; the content tells models apart."""

@@ -116,6 +116,21 @@ def test_batch_and_size_are_fixed_as_asked(for_one_picture: Path, tmp_path: Path
         tensorflow_to_tensorflow(artifact.model.parent, tmp_path / "two", ReexportOptions(height=7))
 
 
+def test_a_file_of_one_size_says_how_its_source_fits_pictures(tmp_path: Path) -> None:
+    """What is around it has to do so; one of any size does it itself."""
+    graph = tf.Graph()
+    with graph.as_default():
+        given = tf.compat.v1.placeholder(tf.uint8, [None, None, None, 3], "image_tensor")
+        resized = tf.raw_ops.ResizeBilinear(images=tf.cast(given, tf.float32), size=[8, 16])
+        padded = tf.reshape(tf.pad(resized, [[0, 0], [0, 8], [0, 0], [0, 0]], constant_values=9.0), [-1, 16, 16, 3])
+        tf.identity(tf.nn.conv2d(padded, np.ones((3, 3, 3, 4), np.float32), 2, "SAME"), "detection_boxes")
+    (tmp_path / "graph.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    fixed = tensorflow_to_tensorflow(tmp_path / "graph.pb", tmp_path / "fixed", ReexportOptions(height=30, width=40))
+    told = {"resize": "letterbox", "place": "corner", "pad": [9.0, 9.0, 9.0], "coordinates": "asymmetric"}
+    assert told.items() <= fixed.detector.items()
+    assert not told.keys() & tensorflow_to_tensorflow(tmp_path / "graph.pb", tmp_path / "any").detector.keys()
+
+
 def test_bad_sources_leave_nothing_behind(for_one_picture: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(ConversionError, match="no signature 'other'"):
