@@ -66,7 +66,8 @@ class PictureInput:
         if white != wanted:
             laid = laid * np.float32(BYTES) if wanted == BYTES else laid / np.float32(BYTES)
         if np.dtype(self.dtype).kind in "iu" and laid.dtype.kind == "f":
-            laid = np.rint(laid)
+            levels = np.iinfo(self.dtype)
+            laid = np.rint(laid).clip(levels.min, levels.max)  # a source may fill up with what no picture has
         return np.ascontiguousarray(laid, self.dtype)
 
 

@@ -43,6 +43,13 @@ def test_bytes_of_a_fixed_size_are_resized() -> None:
     assert (tensor[0].transpose(2, 0, 1) == np.rint(floats[0] * 255)).all()
 
 
+def test_a_filling_that_bytes_cannot_hold_is_the_nearest_that_they_can() -> None:
+    """A source that fills up behind its normalisation may take what no picture has."""
+    told = {"resize": "letterbox", "place": "corner", "pad": [-63.75, 300.0, 20.5], "coordinates": "asymmetric"}
+    tensor, _ = picture_input([spec(1, 8, 8, 3, dtype="uint8")], told).fill(PIXELS)
+    assert tensor[0, -1, -1].tolist() == [0, 255, 20]
+
+
 def test_a_model_that_takes_no_picture_is_refused() -> None:
     for inputs in ([], [spec(1, 3)], [spec(1, 3, 2, 2), spec(1, 3, 2, 2)]):
         with pytest.raises(UsageError, match="only input is a picture"):
