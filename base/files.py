@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from zoo.base.errors import UsageError
 
 CHUNK = 1 << 20  # bytes; large enough that Python's cost per chunk disappears beside hashing
 
@@ -22,7 +25,13 @@ def sha256_of(path: Path) -> str:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a temporary beside `path` for writing; rename it to `path` on success, remove it on any error."""
+    """Open a temporary beside `path` for writing; rename it to `path` on success, remove it on any error.
+
+    A link at `path` is replaced, never followed: it may lead out of the folder. Raises UsageError where a pipe or a
+    device is there.
+    """
+    if _is_special(path, follow_symlinks=False):
+        raise UsageError(f"{path} is no ordinary file, and is not replaced by one", hint="name another, or remove it")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
@@ -34,6 +43,18 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def named_file(path: Path) -> Iterator[BinaryIO]:
+    """As `atomic_file`, for a file that the user names: a link is followed, and a pipe or a device, such as
+    /dev/stdout, is written to as it is."""
+    if not _is_special(path):
+        with atomic_file(Path(os.path.realpath(path))) as file:
+            yield file
+        return
+    with path.open("wb") as file:
+        yield file
 
 
 @contextmanager
@@ -58,6 +79,15 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         if created and not any(path.iterdir()):
             path.rmdir()
         raise
+
+
+def _is_special(path: Path, *, follow_symlinks: bool = True) -> bool:
+    """True for what is there and is neither file, folder nor link: a pipe, a device, a socket."""
+    try:
+        mode = path.stat(follow_symlinks=follow_symlinks).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
 
 
 def _umask() -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.base.errors import UsageError
 from zoo.cli.options import console
 from zoo.cli.sources import FILE
 
@@ -38,12 +39,15 @@ class Ending:
     baselines: tuple[Path, ...]
 
     def prepare(self) -> Callable[[Sequence[Report]], list[Report]]:
-        """Read conditions and baselines, so that what is wrong with them is said before anything runs; returns what
-        applies them."""
+        """Read conditions and baselines, so that what is wrong with them, or with the name of a file, is said before
+        anything runs; returns what applies them."""
         from zoo.verify.baseline import against_baseline
         from zoo.verify.gates import apply_conditions, parse_conditions
         from zoo.verify.reports.as_json import read_json
 
+        nameless = [f"--{form}" for form, path in self.files.items() if not path.name]
+        if nameless:
+            raise UsageError(f"{' and '.join(nameless)} expects the name of a file")
         conditions = parse_conditions(self.require)
         saved = [read_json(path) for path in self.baselines]
 

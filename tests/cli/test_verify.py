@@ -174,6 +174,12 @@ def test_values_that_make_no_sense(option: list[str], files: list[str]) -> None:
         run(verify.command, *files, *option)
 
 
+@pytest.mark.parametrize("form", ["json", "junit", "markdown", "html"])
+def test_a_report_without_a_name(form: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"--{form} expects the name of a file"):
+        run(judge.command, str(tmp_path / "r.json"), f"--{form}", "")
+
+
 def test_judge_takes_one_rule_and_a_saved_result(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="not both"):
         run(judge.command, str(tmp_path / "r.json"), "--margin", "1", "--tolerance", "1")

@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from zoo.base.files import atomic_file
+from zoo.base.files import named_file
 from zoo.verify.reports.html_charts import speed_bar
 from zoo.verify.reports.html_pictures import Album
 from zoo.verify.reports.html_report import report_section, verdict
@@ -46,7 +46,7 @@ def to_html(reports: Sequence[Report]) -> str:
 
 def write_html(path: Path, reports: Sequence[Report]) -> None:
     """Save the page."""
-    with atomic_file(path) as file:
+    with named_file(path) as file:
         file.write(to_html(reports).encode())
 
 

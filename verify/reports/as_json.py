@@ -10,7 +10,7 @@ from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from zoo.base.errors import UsageError
-from zoo.base.files import atomic_file
+from zoo.base.files import named_file
 from zoo.verify.result import SCHEMA, Report
 
 KIND = "zoo verify"
@@ -26,7 +26,7 @@ def to_json(reports: Sequence[Report]) -> str:
 
 def write_json(path: Path, reports: Sequence[Report]) -> None:
     """Save reports."""
-    with atomic_file(path) as file:
+    with named_file(path) as file:
         file.write(to_json(reports).encode())
 
 

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from zoo.base.files import atomic_file
+from zoo.base.files import named_file
 from zoo.verify.result import OutputResult, Report
 from zoo.verify.verdict import FAIL, PASS, Judgement
 
@@ -31,7 +31,7 @@ def to_junit(reports: Sequence[Report]) -> bytes:
 
 def write_junit(path: Path, reports: Sequence[Report]) -> None:
     """Save the document."""
-    with atomic_file(path) as file:
+    with named_file(path) as file:
         file.write(to_junit(reports))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from zoo.base.files import atomic_file
+from zoo.base.files import named_file
 from zoo.verify.reports.words import framework, where
 from zoo.verify.result import Report, summary
 from zoo.verify.verdict import PASS
@@ -28,7 +28,7 @@ def to_markdown(reports: Sequence[Report]) -> str:
 
 def write_markdown(path: Path, reports: Sequence[Report]) -> None:
     """Save the text."""
-    with atomic_file(path) as file:
+    with named_file(path) as file:
         file.write(to_markdown(reports).encode())
 
 
