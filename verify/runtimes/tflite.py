@@ -94,22 +94,27 @@ def load(path: Path, settings: Settings) -> TFLiteRunner:
 
 
 def _interpreter(tf: Any, path: Path, threads: int, keep: bool = False) -> Any:
-    """With `keep` every inner tensor can be read after a run."""
+    """With `keep` every inner tensor can be read after a run. It gets the file's bytes: TFLite verifies these, where a
+    damaged file that it opens itself by its path ends the process."""
     kinds = tf.lite.experimental.OpResolverType
     resolver = kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES if keep else kinds.AUTO
     try:
+        content = path.read_bytes() or b"\0"  # without a byte it would ask for a path
         with warnings.catch_warnings(), captured_stderr():
             warnings.simplefilter("ignore")  # its announcement that it moves to another package
             interpreter = tf.lite.Interpreter(
-                str(path),
+                model_content=content,
                 num_threads=threads,
                 experimental_op_resolver_type=resolver,
                 experimental_preserve_all_tensors=keep,
             )
             interpreter.allocate_tensors()
         return interpreter
-    except (RuntimeError, ValueError) as error:
-        raise VerificationError(f"{path.name}: TFLite {tf.__version__} refuses the model: {error}") from error
+    except (OSError, RuntimeError, ValueError) as error:
+        raise VerificationError(
+            f"{path.name}: TFLite {tf.__version__} refuses the model: {str(error).strip()}",
+            hint="the file is damaged or cut short: copy or convert it again",
+        ) from error
 
 
 def _specs(details: dict[str, Any], original: Mapping[str, str]) -> tuple[TensorSpec, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import zipfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +203,24 @@ def test_damaged_files_are_refused(name: str, format: str, tmp_path: Path, torch
         ).write()
     with pytest.raises(VerificationError, match=name):
         load_runner(path, format, SETTINGS)
+
+
+def test_a_damaged_tflite_is_refused_and_ends_no_process(tf_artifact: Artifact, tmp_path: Path) -> None:
+    """Opened by its path, most of these end the process with SIGSEGV."""
+    whole = (tf_artifact.folder / "model.tflite").read_bytes()
+    path, random = tmp_path / "m.tflite", np.random.default_rng(0)
+    for cut in (0, 3, 100, len(whole) // 2, len(whole) - 100):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(VerificationError, match=r"m\.tflite: TFLite .* refuses the model") as caught:
+            load_runner(path, "tflite", SETTINGS)
+        assert "damaged or cut short" in caught.value.hint
+    for _ in range(20):
+        damaged = bytearray(whole)
+        for place in random.integers(0, len(whole), 40):
+            damaged[place] = random.integers(256)
+        path.write_bytes(damaged)
+        with suppress(VerificationError), closing(load_runner(path, "tflite", SETTINGS)) as runner:
+            assert runner.inputs
 
 
 @pytest.mark.parametrize("format", ["torch", pytest.param("tf", marks=pytest.mark.slow), "tflite", "opencv"])
