@@ -7,15 +7,15 @@ from pathlib import Path
 import click
 
 from zoo.base.errors import UsageError
+from zoo.cli.options import NOT_NEGATIVE
 from zoo.cli.saving import Ending, ending_options
 
 
 @click.command("judge")
 @click.argument("result", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--margin", type=float, help="Times the noise floor that is allowed.")
-@click.option(
-    "--tolerance", type=float, help="Largest absolute difference that is allowed, instead of the noise floor."
-)
+@click.option("--margin", type=NOT_NEGATIVE, help="Times the noise floor that is allowed.")
+@click.option("--tolerance", type=NOT_NEGATIVE,
+              help="Largest absolute difference that is allowed, instead of the noise floor.")  # fmt: skip
 @click.option("--output", "only", multiple=True, help="Judge only this output; may be given again.")
 @ending_options
 def command(result: Path, margin: float | None, tolerance: float | None, only: tuple[str, ...], ending: Ending) -> int:

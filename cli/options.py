@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
+
+from zoo.base.printable import shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +31,20 @@ task_option = click.option(
     help="Only this task.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+class Finite(click.FloatRange):
+    """A number between limits; unlike click's own, neither infinite nor NaN, which compares with nothing."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+NOT_NEGATIVE = Finite(min=0)
+SHARE = Finite(min=0, max=1)
 
 
 def _tell_all(_context: Any, _option: Any, asked: bool) -> None:
@@ -61,12 +78,17 @@ def complete_formats(_context: Any, _option: Any, begun: str) -> list[Completion
     return [CompletionItem(f"{before}{comma}{name}") for name in FORMATS if name.startswith(last)]
 
 
-def console() -> Console:
+def console(*, stderr: bool = False) -> Console:
     """Where tables are printed. A pipe or a file has no width to fit into: nothing is cut short there."""
-    from rich.console import Console
+    from zoo.cli.terminal import SafeConsole
 
-    terminal = Console()
-    return terminal if terminal.is_terminal or "COLUMNS" in os.environ else Console(width=WIDE)
+    terminal = SafeConsole(stderr=stderr)
+    return terminal if terminal.is_terminal or "COLUMNS" in os.environ else SafeConsole(stderr=stderr, width=WIDE)
+
+
+def say(line: object, *, err: bool = False) -> None:
+    """Print a line for people; what strangers named (files, classes, layers) does not act on their terminal."""
+    click.echo(shown(str(line)), err=err)
 
 
 def in_bytes(count: float) -> str:

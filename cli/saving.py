@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.base.errors import UsageError
+from zoo.base.errors import UsageError, VerificationError
 from zoo.cli.options import console
 from zoo.cli.sources import FILE
 
@@ -59,9 +59,11 @@ class Ending:
 
     def finish(self, reports: Sequence[Report]) -> int:
         """Show and save the reports; the exit code: 0 only if every verdict is a pass, that of the first error where
-        one kept something from being judged, else 1."""
+        one kept something from being judged, else 1. Raises VerificationError where there is no report."""
         from zoo.verify.reports.on_terminal import show
 
+        if not reports:
+            raise VerificationError("there is no report: nothing was verified")
         show(reports, console())
         for form, path in self.files.items():
             module = importlib.import_module(f"zoo.verify.reports.as_{form}")

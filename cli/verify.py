@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.base.errors import UsageError
-from zoo.cli.options import complete_formats, verbose_option
+from zoo.cli.options import NOT_NEGATIVE, SHARE, complete_formats, verbose_option
 from zoo.cli.saving import Ending, ending_options
 from zoo.cli.sources import Chosen, source_options
 
@@ -32,10 +32,10 @@ PATH = click.Path(path_type=Path)
 @click.option(
     "--images", type=click.Path(path_type=Path, file_okay=False), help="A folder of pictures to judge on too."
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random inputs.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the random inputs.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads on the CPU.  [default: all]")
-@click.option("--margin", type=float, help="Times the noise floor that is allowed.  [default: by precision]")
-@click.option("--threshold", type=float, default=0.25, show_default=True, help="Score threshold of the detections.")
+@click.option("--margin", type=NOT_NEGATIVE, help="Times the noise floor that is allowed.  [default: by precision]")
+@click.option("--threshold", type=SHARE, default=0.25, show_default=True, help="Score threshold of the detections.")
 @click.option("--bisect", is_flag=True, help="Compare layer by layer even where nothing failed.")
 @click.option("--quick", "speed", flag_value="quick", help="Time shortly.")
 @click.option("--no-speed", "speed", flag_value="none", help="Do not time.")

@@ -87,7 +87,7 @@ def judge_difference(difference: Difference, floor: Bounds, margin: float) -> Ju
     if not difference.elements:
         return Judgement(INCONCLUSIVE, "the output is empty")
     times = times_floor(difference, floor)
-    if times is None or times > margin:
+    if times is None or not times <= margin:  # NaN is no margin that anything is within
         size = "above a floor of 0" if times is None else f"{times:.3g} times the noise floor, {margin:g} allowed"
         where = ", ".join(map(str, difference.index))
         return Judgement(

@@ -6,6 +6,7 @@ import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import click
 import jsonschema
 import numpy as np
 import onnxruntime
@@ -13,9 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from tests.pipeline.test_verify import CFG
-from zoo.base.errors import MissingBackend, UsageError
+from zoo.base.errors import MissingBackend, UsageError, VerificationError
 from zoo.cli import judge, verify
 from zoo.verify.reports.as_json import SCHEMA_FILE
+from zoo.verify.result import SCHEMA
 
 
 @pytest.fixture
@@ -172,6 +174,28 @@ def test_what_does_not_fit_together(arguments: list[str]) -> None:
 def test_values_that_make_no_sense(option: list[str], files: list[str]) -> None:
     with pytest.raises(UsageError):
         run(verify.command, *files, *option)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value"),
+    [
+        *((judge.command, option, value) for option in ("--margin", "--tolerance") for value in ("nan", "-1", "inf")),
+        *((verify.command, "--margin", value) for value in ("nan", "-1", "inf")),
+        *((verify.command, "--threshold", value) for value in ("nan", "-0.1", "1.1")),
+        (verify.command, "--seed", "-1"),
+    ],
+)
+def test_numbers_that_no_verdict_can_rest_on(command: click.Command, option: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(click.BadParameter, match="not"):
+        run(command, str(tmp_path / "r.json"), option, value)
+
+
+def test_no_report_is_no_pass(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text(json.dumps({"kind": "zoo verify", "schema": SCHEMA, "reports": []}))
+    again = tmp_path / "again.json"
+    with pytest.raises(VerificationError, match="nothing was verified"):
+        run(judge.command, str(tmp_path / "r.json"), "--json", str(again))
+    assert not again.exists()
 
 
 @pytest.mark.parametrize("form", ["json", "junit", "markdown", "html"])

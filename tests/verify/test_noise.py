@@ -42,6 +42,12 @@ def test_the_margin_that_would_just_pass() -> None:
     assert judge_difference(d, FLOOR, times * 0.999).verdict == FAIL
 
 
+def test_nothing_is_within_a_margin_or_a_floor_that_is_nan() -> None:
+    d = compare(truth() + 4e-6, truth())
+    assert judge_difference(d, FLOOR, np.nan).verdict == FAIL
+    assert judge_difference(d, Bounds(np.nan, np.nan, np.nan), 10).verdict == FAIL
+
+
 def test_one_wrong_element_fails_by_the_maximum() -> None:
     found = truth()
     found[0, 417] += 1e-3
