@@ -9,7 +9,7 @@ import click
 
 from zoo.base.errors import UsageError
 from zoo.cli.detect import split
-from zoo.cli.options import catalog_option, complete_formats, complete_models, console
+from zoo.cli.options import catalog_option, complete_formats, complete_models, console, say
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,8 +52,6 @@ def command(
       zoo bench yolov3 faster_rcnn_resnet50_coco --formats opencv,tf,torch,onnx --out bench
       zoo bench my.cfg --formats onnx,torch --devices cpu,cuda --quick
     """
-    from rich.console import Console
-
     from zoo.base.artifact import Artifact
     from zoo.catalog import load_catalog
     from zoo.pipeline.bench import run_bench
@@ -73,7 +71,7 @@ def command(
         (artifact,) = find_models(name, (format,), catalog=catalog, mirror=mirror, offline=offline)
         return artifact
 
-    progress = Console(stderr=True)
+    progress = console(stderr=True)
     bench = run_bench(
         names,
         split(formats),
@@ -85,7 +83,7 @@ def command(
     )
     _print(bench, console())
     for path in write_bench(bench, out) if out else ():
-        click.echo(path)
+        say(path)
     return bench.exit_code
 
 

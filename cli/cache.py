@@ -8,7 +8,7 @@ import click
 
 from zoo.base.errors import FetchError
 from zoo.catalog.store import Store
-from zoo.cli.options import in_bytes, json_option
+from zoo.cli.options import in_bytes, json_option, say
 
 
 @click.group("cache", invoke_without_command=True)
@@ -38,9 +38,9 @@ def show(as_json: bool) -> None:
         models = [{"name": held.name, "folder": str(held.folder), "size": held.size} for held in found.models]
         click.echo(json.dumps({"root": str(store.root), "models": models, **totals}, indent=2))
         return
-    click.echo(f"{store.root}")
+    say(store.root)
     for held in found.models:
-        click.echo(f"    {held.name:50}  {in_bytes(held.size):>9}")
+        say(f"    {held.name:50}  {in_bytes(held.size):>9}")
     click.echo(", ".join(f"{name} {in_bytes(size)}" for name, size in totals.items()))
 
 
@@ -58,7 +58,7 @@ def verify(remove: bool, as_json: bool) -> None:
         count += 1
         if damage:
             damaged.append(damage)
-            click.echo(f"damaged: {path}: {damage.problem}", err=True)
+            say(f"damaged: {path}: {damage.problem}", err=True)
             if remove:
                 path.unlink(missing_ok=True)
     if as_json:
@@ -82,4 +82,4 @@ def prune(names: tuple[str, ...], dry_run: bool) -> None:
     from zoo.fetch.cache import prune as prune_store
 
     for path in prune_store(Store(), names, dry_run=dry_run):
-        click.echo(f"{'would remove' if dry_run else 'removed'} {path}")
+        say(f"{'would remove' if dry_run else 'removed'} {path}")

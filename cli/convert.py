@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import complete_formats, json_option, verbose_option
+from zoo.cli.options import complete_formats, json_option, say, verbose_option
 from zoo.cli.sources import Chosen, source_options
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def command(chosen: Chosen, to: tuple[str, ...], out: Path | None, as_json: bool
         for artifact in convert(source, to, out=out / source.name if out and len(sources) > 1 else out, options=options)
     ]
     for line in [json.dumps([_described(one) for one in artifacts], indent=2)] if as_json else _paths(artifacts):
-        click.echo(line)
+        say(line)
 
 
 def _options(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.base.errors import UsageError
-from zoo.cli.options import catalog_option, complete_formats, complete_models
+from zoo.cli.options import catalog_option, complete_formats, complete_models, console, say
 
 if TYPE_CHECKING:
     from zoo.base.artifact import Artifact
@@ -120,14 +119,14 @@ def _look(
             draw=show or not no_pictures,
         )
     for path in outcome.files:
-        click.echo(path)
+        say(path)
     return _end(outcome)
 
 
 def _end(outcome: Outcome) -> int:
     """The exit code; a message for each source that could not be read."""
     for error in outcome.refused:
-        click.echo(f"zoo: {error}", err=True)
+        say(f"zoo: {error}", err=True)
     if outcome.refused:
         raise UsageError(f"{len(outcome.refused)} of the sources could not be read")
     return 0
@@ -140,7 +139,6 @@ class _Telling:
         self._artifacts, self._total, self._quiet, self._show = artifacts, total, quiet, show
 
     def __enter__(self) -> Seen:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._start, self._frames, self._different = time.perf_counter(), 0, 0
@@ -150,12 +148,13 @@ class _Telling:
             MofNCompleteColumn(),
             TextColumn("{task.fields[fps]}"),
         )
+        terminal = console(stderr=True)
         self._bar = Progress(
             *columns,
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=terminal,
             transient=True,
-            disable=self._quiet or not sys.stderr.isatty(),
+            disable=self._quiet or not terminal.is_terminal,
         )
         self._task = self._bar.add_task("frames", total=self._total, fps="")
         self._bar.start()

@@ -12,7 +12,7 @@ from zoo.catalog.cards import Card
 from zoo.catalog.load import load_catalog
 from zoo.catalog.lock import LockFile
 from zoo.catalog.select import select
-from zoo.cli.options import catalog_option, complete_models, family_option, task_option
+from zoo.cli.options import catalog_option, complete_models, family_option, say, task_option
 from zoo.fetch import FetchedModel, Options, fetch_many
 
 
@@ -73,7 +73,7 @@ def command(
         )
         models = fetch_many(cards, options)
     for model in models:
-        click.echo(json.dumps(_result(model)) if as_json else model.folder)
+        say(json.dumps(_result(model)) if as_json else model.folder)
 
 
 def _chosen(

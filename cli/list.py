@@ -11,7 +11,7 @@ from zoo.catalog.cards import Card
 from zoo.catalog.load import load_catalog
 from zoo.catalog.select import select
 from zoo.catalog.store import Store
-from zoo.cli.options import catalog_option, family_option, in_bytes, json_option, task_option
+from zoo.cli.options import catalog_option, family_option, in_bytes, json_option, say, task_option
 
 
 @click.command("list")
@@ -76,5 +76,5 @@ def _print(store: Store, cards: list[Card]) -> None:
         line = (
             f"{card.name:{width}}  {card.family:7}  {card.task:21}  {about or size:>8}  {pinned:6}  {', '.join(here)}"
         )
-        click.echo(line.rstrip())
+        say(line.rstrip())
     click.echo(f"{len(cards)} models", err=True)

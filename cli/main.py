@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from typing import NoReturn
@@ -11,6 +12,7 @@ from typing import NoReturn
 import click
 
 from zoo.base.errors import UsageError, ZooError
+from zoo.base.printable import shown
 
 # Subcommand → its one-line help. Each lives in `zoo.cli.<name>` as `command`.
 COMMANDS: dict[str, str] = {
@@ -72,10 +74,11 @@ def main() -> NoReturn:
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = 130
     except click.ClickException as error:
-        error.show()
+        error.show(told := io.StringIO())
+        click.echo(shown(told.getvalue()), err=True, nl=False)
         code = UsageError.exit_code
     except ZooError as error:
-        click.echo(f"zoo: {error}", err=True)
+        click.echo(shown(f"zoo: {error}"), err=True)
         code = error.exit_code
     except BrokenPipeError:
         # The reader of our output has gone (`zoo list | head`): nobody is left to tell.
@@ -85,8 +88,7 @@ def main() -> NoReturn:
         if error.strerror is None:  # not the system's
             raise
         where = f"{error.filename}: " if error.filename else ""
-        click.echo(
-            f"zoo: {where}{error.strerror}\nlook at the path, its permissions and the room on its disk", err=True
-        )
+        hint = "look at the path, its permissions and the room on its disk"
+        click.echo(shown(f"zoo: {where}{error.strerror}\n{hint}"), err=True)
         code = UsageError.exit_code
     sys.exit(code)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from zoo.cli.options import in_bytes
+from zoo.cli.options import console, in_bytes, say
 from zoo.fetch.events import Event, Listener, silent
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def shown(*, as_json: bool, quiet: bool) -> Iterator[Listener]:
         yield _json_line
     elif quiet:
         yield silent
-    elif sys.stderr.isatty():
+    elif sys.stderr and sys.stderr.isatty():
         yield from _bars()
     else:
         yield _line
@@ -40,7 +40,7 @@ def _json_line(event: Event) -> None:
 
 def _line(event: Event) -> None:
     if event.kind not in ("progress", "failed"):  # the error at the end tells the failures
-        click.echo(f"zoo: {sentence(event)}", err=True)
+        say(f"zoo: {sentence(event)}", err=True)
 
 
 def sentence(event: Event) -> str:
@@ -59,11 +59,10 @@ def sentence(event: Event) -> str:
 
 
 def _bars() -> Iterator[Listener]:
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, TimeRemainingColumn(), console=console(stderr=True), transient=True) as progress:
         yield _BarListener(progress)
 
 

@@ -16,7 +16,7 @@ from zoo.catalog.cards import Accuracy, Card, CardFile
 from zoo.catalog.load import load_catalog
 from zoo.catalog.lock import LockFile
 from zoo.catalog.store import Store
-from zoo.cli.options import catalog_option, complete_models, in_bytes, json_option
+from zoo.cli.options import catalog_option, complete_models, in_bytes, json_option, say
 from zoo.fetch.model import look_at
 
 
@@ -35,7 +35,7 @@ def command(name: str, catalogs: tuple[Path, ...], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_document(card, store, lock_file), indent=2))
     else:
-        click.echo("\n".join(_lines(card, store, lock_file)))
+        say("\n".join(_lines(card, store, lock_file)))
 
 
 def _artifacts(card: Card, store: Store) -> Iterator[tuple[Path, Artifact | None]]:

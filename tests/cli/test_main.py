@@ -67,6 +67,20 @@ def test_an_expected_error_is_one_message_and_its_code(
     assert capsys.readouterr().err == "zoo: what is wrong\nwhat to do\n"
 
 
+def test_what_an_error_quotes_does_nothing_on_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command("doctor")
+    def failing() -> None:
+        raise ConversionError("my.cfg:3: no section is called [\x1b[31m\x1b]0;title\x07]")
+
+    monkeypatch.setattr("zoo.cli.doctor.command", failing)
+    assert run(monkeypatch, "doctor") == 4
+    assert capsys.readouterr().err == "zoo: my.cfg:3: no section is called [�[31m�]0;title�]\n"
+    assert run(monkeypatch, "\x1b[31m") == 2
+    assert "\x1b" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES])
 def test_what_the_system_refuses_is_one_message(
     number: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Iterable, Mapping
 
+from zoo.base.printable import shown
+
 VOID = frozenset(("meta", "input", "br"))
-# What HTML cannot hold, and marks that make text read in another order than it stands.
-UNSAFE = re.compile("[^\t\n\r\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|[\u202a-\u202e\u2066-\u2069]")
 
 Value = str | int | float
 
@@ -21,7 +20,7 @@ class Html(str):
 
 def escape(text: str) -> Html:
     """Plain text as HTML, fit for content and for quoted attributes."""
-    return text if isinstance(text, Html) else Html(html.escape(UNSAFE.sub("\N{REPLACEMENT CHARACTER}", text)))
+    return text if isinstance(text, Html) else Html(html.escape(shown(text)))
 
 
 def tag(name: str, attributes: Mapping[str, Value], *children: str) -> Html:
