@@ -10,12 +10,12 @@ from __future__ import annotations
 import mmap
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError, Message  # type: ignore[import-untyped]
 from onnx import TensorProto, numpy_helper
 
 from zoo.base.errors import ConversionError
@@ -26,6 +26,8 @@ from zoo.convert.onnx_graph.wire import skeleton
 
 PROTOBUF_LIMIT = 1 << 31  # bytes; no protobuf message may be larger
 BROKEN = "the file is damaged or cut short: fetch or export it again, and compare its size and hash with the original"
+RENAME = "the file is damaged, or its names are in another encoding: export it again with other names"
+MOST_OF_NAME = 40  # bytes of a name that are shown
 # Kinds of elements that numpy does not have as whole bytes in memory; onnx decodes them.
 PACKED = {TensorProto.UINT4, TensorProto.INT4, TensorProto.FLOAT4E2M1, TensorProto.STRING, TensorProto.UNDEFINED}
 
@@ -75,7 +77,22 @@ def read_model(path: Path) -> onnx.ModelProto:
         raise ConversionError(f"{path} is not a whole ONNX model: {error}", hint=BROKEN) from error
     if not model.HasField("graph") or not model.opset_import:
         raise ConversionError(f"{path} is not an ONNX model: it has no graph or no opset", hint=BROKEN)
+    for where, name in _undecoded(model):
+        shown = repr(name) if len(name) <= MOST_OF_NAME else f"{name[:MOST_OF_NAME]!r}…"
+        raise ConversionError(f"{path}: the {where} {shown} is not UTF-8, as every name in ONNX is", hint=RENAME)
     return model
+
+
+def _undecoded(message: Message) -> Iterator[tuple[str, bytes]]:
+    """Every name in it that is not UTF-8, with where it stands, e.g. "node.name": protobuf gives these as bytes."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_MESSAGE, field.TYPE_STRING) or field.name == "doc_string":
+            continue
+        for one in (value,) if isinstance(value, str | bytes | Message) else value:
+            if isinstance(one, Message):
+                yield from ((f"{field.name}.{where}", name) for where, name in _undecoded(one))
+            elif isinstance(one, bytes):
+                yield field.name, one
 
 
 def _tensor_reader(path: Path | None) -> Callable[[TensorProto], np.ndarray]:

@@ -133,6 +133,30 @@ def test_what_is_no_model(tmp_path: Path, content: bytes, says: str) -> None:
     assert says in refused(path)
 
 
+@pytest.mark.parametrize(
+    ("nodes", "changes", "where"),
+    [
+        ([helper.make_node("MatMul", ["x", "w"], ["y"], name="NAME")], {}, "graph.node.name"),
+        ([helper.make_node("MatMul", ["x", "NAME"], ["y"])], {}, "graph.node.input"),
+        ([helper.make_node("Foo", ["x", "w"], ["y"], domain="NAME")], {}, "graph.node.domain"),
+        (None, {"outputs": [helper.make_tensor_value_info("NAME", TensorProto.FLOAT, [1])]}, "graph.output.name"),
+        (None, {"initializer": [numpy_helper.from_array(WEIGHT, "NAME")]}, "graph.initializer.name"),
+    ],
+)
+def test_names_that_are_not_utf8(tmp_path: Path, nodes: Any, changes: dict[str, Any], where: str) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model(nodes, **changes).SerializeToString().replace(b"NAME", b"K\xf6ln"))
+    assert f"the {where} b'K\\xf6ln' is not UTF-8" in refused(path)
+
+
+def test_strings_that_are_no_names_may_be_any_bytes(tmp_path: Path) -> None:
+    """An attribute's strings are bytes, and nothing reads a `doc_string`."""
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="größe", doc_string="TEXT", odd=b"\xff\xfe")
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model([node]).SerializeToString().replace(b"TEXT", b"K\xf6ln"))
+    assert read_model(path).graph.node[0].name == "größe"
+
+
 def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
     refused(tmp_path / "none.onnx")
     refused(tmp_path)
