@@ -52,8 +52,11 @@ class OnnxRuntimeRunner:
         _refuse_outside(path)
         self._session = _session(ort, path, settings)
         self.device = f"cuda:{settings.index}" if self._session.get_providers()[0] == CUDA else "cpu"
-        self.inputs = tuple(_spec(value) for value in self._session.get_inputs())
-        self.outputs = tuple(_spec(value) for value in self._session.get_outputs())
+        try:
+            self.inputs = tuple(_spec(value) for value in self._session.get_inputs())
+            self.outputs = tuple(_spec(value) for value in self._session.get_outputs())
+        except UnicodeDecodeError as error:
+            raise VerificationError(f"{path.name}: an input or output has a name that is not UTF-8: {error}") from error
 
     def run(self, feeds: Tensors) -> dict[str, Array]:
         names = [spec.name for spec in self.outputs]
@@ -137,7 +140,7 @@ def _session(ort: Any, path: Path, settings: Settings, profile: Path | None = No
     try:
         if settings.on_gpu:
             return _cuda_session(ort, path, settings, options)
-        return ort.InferenceSession(str(path), options, providers=[CPU])
+        return ort.InferenceSession(str(path), options, providers=[CPU], enable_fallback=0)  # it would print it
     except MissingBackend:
         raise
     except Exception as error:  # its exceptions have no common base of their own
@@ -170,6 +173,7 @@ def _cuda_session(ort: Any, path: Path, settings: Settings, options: Any) -> Any
             f"{settings.device} was asked for, and ONNX Runtime fell back to the CPU: {reason or 'no reason given'}",
             hint="zoo doctor shows the driver and the libraries; detector-zoo[gpu] brings CUDA and cuDNN",
         )
+    session.disable_fallback()  # a run that fails on CUDA is not silently one on the CPU
     return session
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from onnx import TensorProto, helper
 
 from tests.verify import tiny
 from zoo.base.errors import MissingBackend, UsageError, VerificationError
@@ -78,10 +79,10 @@ def test_a_silent_fall_back_to_the_cpu_is_missing_with_the_library_s_words(
     real = onnxruntime.InferenceSession
     asked: list[Any] = []
 
-    def session(path: str, options: Any, providers: Any) -> Any:
+    def session(path: str, options: Any, providers: Any, **told: Any) -> Any:
         asked.append(providers)
         os.write(2, b"[E:onnxruntime] libcublasLt.so.13: cannot open shared object file\n")  # as native code does
-        return real(path, options, providers=["CPUExecutionProvider"])
+        return real(path, options, providers=["CPUExecutionProvider"], **told)
 
     fake = SimpleNamespace(**{name: getattr(onnxruntime, name) for name in ("SessionOptions", "__version__")})
     fake.InferenceSession = session
@@ -103,6 +104,23 @@ def test_a_damaged_file_is_refused_in_words(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(VerificationError, match=f"{name}.onnx: ONNX Runtime"):
             load_runner(path, "onnx", CPU)
+
+
+@pytest.mark.parametrize("place", ["node", "input"])
+def test_a_name_that_is_not_utf8_is_refused_and_nothing_is_printed(
+    place: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Such an error ONNX Runtime takes for one of the device: it would announce on stdout that it tries another."""
+    given, name = ("NAME", "abs") if place == "input" else ("x", "NAME")
+    x, y = (helper.make_tensor_value_info(value, TensorProto.FLOAT, [1]) for value in (given, "y"))
+    node = helper.make_node("Unknown" if place == "node" else "Abs", [given], ["y"], name=name)
+    made = helper.make_model(helper.make_graph([node], "g", [x], [y]), opset_imports=[helper.make_opsetid("", 17)])
+    made.ir_version = 8
+    path = tmp_path / "odd.onnx"
+    path.write_bytes(made.SerializeToString().replace(b"NAME", b"K\xf6ln"))
+    with pytest.raises(VerificationError, match=r"odd\.onnx: .*utf-8"):
+        load_runner(path, "onnx", CPU)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_run_that_fails_is_reported_in_words(model: Path) -> None:
