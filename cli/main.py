@@ -32,6 +32,9 @@ COMMANDS: dict[str, str] = {
 }
 
 
+READER_GONE = 141  # as the shell tells of a program that SIGPIPE ended: 128 + 13
+
+
 class LazyGroup(click.Group):
     """A group that imports a subcommand's module only when that subcommand is called or asked for its help."""
 
@@ -66,11 +69,15 @@ def zoo() -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line; exit with the code of the error that ended it (130 when interrupted)."""
+    """Run the command line; exit with the code of the error that ended it (130 when interrupted, 141 when the reader
+    of what it prints has gone: `zoo list | head`)."""
+    out = sys.stdout
+    code: str | int | None
     try:
         result = zoo.main(prog_name="zoo", standalone_mode=False)
         code = result if isinstance(result, int) else 0
-        sys.stdout.flush()
+        if out:  # None where it was closed before zoo began
+            out.flush()
     except (click.exceptions.Abort, KeyboardInterrupt):
         code = 130
     except click.ClickException as error:
@@ -81,9 +88,10 @@ def main() -> NoReturn:
         click.echo(shown(f"zoo: {error}"), err=True)
         code = error.exit_code
     except BrokenPipeError:
-        # The reader of our output has gone (`zoo list | head`): nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())  # nobody is left to tell
+        code = READER_GONE
+    except SystemExit as end:  # of a shell's completion, or of click where the reader has gone: it wraps stdout then
+        code = end.code if sys.stdout is out else READER_GONE
     except OSError as error:
         if error.strerror is None:  # not the system's
             raise

@@ -20,6 +20,7 @@ from zoo.base.errors import (
     ZooError,
 )
 from zoo.cli.options import WIDE, console
+from zoo.shapes import CFG
 
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
@@ -135,3 +136,22 @@ def test_tables_are_not_cut_to_the_width_of_a_terminal_that_is_not_there(monkeyp
     assert console().width == WIDE
     monkeypatch.setenv("COLUMNS", "60")
     assert console().width == 60
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a shell that closes and pipes as POSIX says")
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("--help >&-", 0),
+        ("list >&-", 0),
+        ("list --json 2>&-", 0),
+        ("list | head -n 0", 141),
+        ("inspect {cfg} | head -n 0", 141),
+    ],
+)
+def test_output_that_nobody_reads_is_no_failed_gate(line: str, code: int) -> None:
+    words, pipe, reader = line.format(cfg=CFG).partition("|")
+    shell = f"{{ {sys.executable} -c 'from zoo.cli.main import main; main()' {words}; echo $? >&3; }} {pipe} {reader}"
+    result = subprocess.run(["sh", "-c", f"exec 3>&2; {shell}"], capture_output=True, text=True, check=True)
+    *told, ended = result.stderr.splitlines()
+    assert (int(ended), told) == (code, ["127 models"] if line == "list >&-" else [])
