@@ -20,6 +20,9 @@ from zoo.convert.versions import versions
 from zoo.pipeline.formats import DIRECT, FORMATS, HUB, READERS, TF, TFLITE, WRITERS, WRITTEN_AS, Options, is_direct
 from zoo.pipeline.source import Source, catalog_source, hub_of
 
+# Format and role of a file beside an artifact's model that runs as well → its own format, the roles of what it reads.
+BESIDE = {(TF, TFLITE): (TFLITE, ()), ("torch", "source"): ("torch", ("weights",))}
+
 
 def convert_model(
     name: str,
@@ -83,10 +86,17 @@ def options_for(options: Options | None, formats: Sequence[str]) -> Options:
 
 
 def _tflite(artifact: Artifact) -> Artifact:
-    """The .tflite of a TensorFlow artifact. Its sizes are fixed, so the manifest's inputs and outputs are not its."""
     (record,) = (record for record in artifact.files if record.role == TFLITE)
-    files = (dataclasses.replace(record, role="model"),)
-    return dataclasses.replace(artifact, format=TFLITE, files=files, inputs=(), outputs=())
+    return with_model(artifact, record)
+
+
+def with_model(artifact: Artifact, record: FileRecord) -> Artifact:
+    """The artifact with another of its files, one of `BESIDE`, as the one that a runtime opens. The sizes of a .tflite
+    are fixed, so the manifest's inputs and outputs are not its."""
+    format, read = BESIDE[artifact.format, record.role]
+    files = (dataclasses.replace(record, role="model"), *(one for one in artifact.files if one.role in read))
+    made = dataclasses.replace(artifact, format=format, files=files)
+    return dataclasses.replace(made, inputs=(), outputs=()) if format == TFLITE else made
 
 
 def check_formats(to: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ reached for: a file that changes afterwards is unverified again.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from zoo.base.artifact import MANIFEST, Artifact, FileRecord, read_artifact
 from zoo.base.errors import ConversionError, MissingBackend, UsageError, ZooError
 from zoo.catalog import Store
 from zoo.convert.from_tensorflow.source import SAVED_NAME, find_source
-from zoo.pipeline.convert import convert, needs_hub, options_for
+from zoo.pipeline.convert import BESIDE, convert, needs_hub, options_for, with_model
 from zoo.pipeline.formats import HUB
 from zoo.pipeline.formats import Options as Conversion
 from zoo.pipeline.source import Source, catalog_source
@@ -35,7 +35,6 @@ from zoo.verify import (
 from zoo.verify.runtimes.table import format_of
 
 Alone = Callable[[], AbstractContextManager[object]]
-SAME = ("runtime", "device", "precision")  # a newer verdict for the same takes the place of an older one
 
 
 def verify_model(
@@ -135,19 +134,37 @@ def verify_files(
 
 
 def read_model(path: Path) -> Artifact:
-    """A model file, or a folder with a manifest, as an artifact. A file that no manifest names has only itself."""
+    """A model file, or a folder with a manifest, as an artifact. A file that no manifest names has only itself; a link is
+    the file that it leads to."""
     if path.is_dir() and (path / MANIFEST).is_file():
         return read_artifact(path)
     if not path.exists():
         raise UsageError(f"the model {path} is not there")
     if path.is_dir() and format_of(path) == "tf":
         path = path / SAVED_NAME
-    if (path.parent / MANIFEST).is_file():
-        artifact = read_artifact(path.parent)
-        if artifact.model == path:
-            return artifact
+    named = _named(path)
+    if named:
+        return named
     files = (FileRecord.of(path, "model"),) if path.is_file() else ()
     return Artifact(path.parent, path.stem, format_of(path), "", (), files, (), ())
+
+
+def _named(path: Path) -> Artifact | None:
+    """The artifact whose manifest names the file `path` as something to run, with that as its model."""
+    own = path.resolve()
+    for place in (path, own):
+        folder = place.parent.parent if place.name == SAVED_NAME else place.parent
+        if not (folder / MANIFEST).is_file():
+            continue
+        artifact = read_artifact(folder)
+        for record in artifact.files:
+            if (folder / record.name).resolve() != own:
+                continue
+            if record.role == "model":
+                return artifact
+            if (artifact.format, record.role) in BESIDE:
+                return with_model(artifact, record)
+    return None
 
 
 def _reference(source: Source, made: Artifact) -> AbstractContextManager[Reference]:
@@ -226,6 +243,11 @@ def record(artifact: Artifact, report: Report) -> None:
         "reason": report.judgement.reason,
         "files": {record.name: record.sha256 for record in artifact.files},
     }
-    kept = [old for old in standing.verdicts if any(old.get(key) != verdict[key] for key in SAME)]
+    kept = [old for old in standing.verdicts if _kind(old) != _kind(verdict)]
     if [*kept, verdict] != list(standing.verdicts):
         dataclasses.replace(standing, verdicts=(*kept, verdict)).write()
+
+
+def _kind(verdict: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What a verdict is on: a newer one takes the place of an older one on the same."""
+    return (*(verdict.get(key) for key in ("runtime", "device", "precision")), set(verdict.get("files", ())))

@@ -159,6 +159,53 @@ def test_a_changed_file_is_unverified_and_keeps_no_verdict(source: Source, store
     assert read_artifact(artifact.folder).verdicts == ()
 
 
+def test_a_changed_file_is_unverified_behind_a_link_too(source: Source, store: Store, tmp_path: Path) -> None:
+    (artifact,) = convert(source, store=store)
+    artifact.model.write_bytes(artifact.model.read_bytes() + b"\x98\x06\x01")  # an unknown field: it still runs
+    link = tmp_path / "link.onnx"
+    link.symlink_to(artifact.model)
+    (report,) = verify_files(link, source, options=OPTIONS)
+    assert "unverified" in report.judgement.reason
+
+
+def test_a_file_beside_the_model_is_named_by_the_manifest_too(tmp_path: Path) -> None:
+    """A .tflite, and the SavedModel that it lies beside."""
+    saved = tmp_path / "saved_model"
+    saved.mkdir()
+    for path in (saved / "saved_model.pb", saved / "variables", tmp_path / "model.tflite"):
+        path.write_bytes(b"whatever")
+    roles = {"saved_model/saved_model.pb": "model", "saved_model/variables": "weights", "model.tflite": "tflite"}
+    files = tuple(FileRecord.of(tmp_path / name, role, name) for name, role in roles.items())
+    artifact = Artifact(tmp_path, "tiny", "tf", "darknet", (tiny.SOURCE,), files, tiny.INPUTS, tiny.OUTPUTS)
+    artifact.write()
+    assert read_model(saved) == read_model(saved / "saved_model.pb") == read_model(tmp_path) == artifact
+    beside = read_model(tmp_path / "model.tflite")
+    assert (beside.format, beside.model, beside.family) == ("tflite", tmp_path / "model.tflite", "darknet")
+    assert [record.name for record in beside.files] == ["model.tflite"]
+    assert beside.is_intact()
+    (tmp_path / "model.tflite").write_bytes(b"whatever" + bytes(16))
+    assert not read_model(tmp_path / "model.tflite").is_intact()
+
+
+def test_the_written_module_is_verified_for_itself(source: Source, store: Store, tmp_path: Path) -> None:
+    """Beside the .pt2, whose verdict stays."""
+    (artifact,) = convert(source, ("torch",), store=store)
+    for path in (artifact.model, artifact.folder / "model.py"):
+        (report,) = verify_files(path, source, options=OPTIONS)
+        assert report.judgement.verdict == PASS, report.judgement.reason
+    assert [set(one["files"]) for one in read_artifact(artifact.folder).verdicts] == [
+        {"model.pt2", "model.py", "model.safetensors"}, {"model.py", "model.safetensors"}
+    ]  # fmt: skip
+    bare = tmp_path / "model.py"
+    bare.write_text("raise SystemExit('this must not run')")
+    with pytest.raises(UsageError, match="no runtime"):
+        read_model(bare)
+    changed = artifact.folder / "model.py"
+    changed.write_text(changed.read_text() + "\nraise SystemExit('this must not run')\n")
+    (report,) = verify_files(changed, source, options=OPTIONS)
+    assert "unverified" in report.judgement.reason
+
+
 def test_errors_pass_through(source: Source, store: Store) -> None:
     source.files["weights"].write_bytes(b"<html>")
     with pytest.raises(ConversionError):
