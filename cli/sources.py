@@ -31,6 +31,29 @@ OPTIONS = (
 )
 
 
+_ARTIFACT = "it is not converted from: convert what it was made from; zoo verify --artifact judges it"
+# What a file of one's own is called → how to give it.
+GIVEN_BY = {
+    ".cfg": "give it with its weights: --cfg {path} --weights {stem}.weights",
+    ".weights": "give it with its cfg: --cfg {stem}.cfg --weights {path}",
+    ".pb": "give a frozen graph as --graph {path}",
+    ".tflite": _ARTIFACT,
+    ".pt2": _ARTIFACT,
+}
+
+
+def _refuse_path(path: Path) -> None:
+    """Raise UsageError, with what to do, for a path that stands where a name of the catalog is expected."""
+    if not path.exists() and path.suffix not in GIVEN_BY:
+        return
+    hint = GIVEN_BY.get(path.suffix, "what is read: a .onnx; --cfg with --weights; --graph; --saved-model")
+    if path.is_dir() or path.name == "saved_model.pb":
+        hint = "give a SavedModel as --saved-model {folder}"
+    folder = path if path.is_dir() else path.parent
+    hint = hint.format(path=path, stem=path.parent / path.stem, folder=folder)
+    raise UsageError(f"{path} is not a model of the catalog", hint=hint)
+
+
 @dataclass(frozen=True)
 class Chosen:
     """What the command line names."""
@@ -70,6 +93,9 @@ class Chosen:
         from zoo.pipeline.source import catalog_source, onnx_source
 
         catalog = load_catalog(self.catalogs)
+        for model in self.models:
+            if model not in catalog and not model.endswith(".onnx"):
+                _refuse_path(Path(model))
         return [
             onnx_source(Path(model))
             if model.endswith(".onnx")
