@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zoo.base.errors import UsageError
-from zoo.cli.detect import split
-from zoo.cli.options import catalog_option, complete_formats, complete_models, console, say
+from zoo.cli.options import catalog_option, complete_formats, complete_models, console, say, split
 
 if TYPE_CHECKING:
     from rich.console import Console

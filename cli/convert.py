@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.cli.options import complete_formats, json_option, say, verbose_option
+from zoo.base.errors import UsageError
+from zoo.cli.options import complete_formats, json_option, say, split, verbose_option
 from zoo.cli.sources import Chosen, source_options
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ SIZES = ("batch", "width", "height")
 @source_options
 @click.option("--to", multiple=True, default=("onnx",), show_default=True, shell_complete=complete_formats,
               help="Format to write: onnx, torch, tf, tflite, opencv, opencv-classic (for OpenCV 4's own Darknet and "
-                   "TensorFlow readers); may be given again.")  # fmt: skip
+                   "TensorFlow readers); several with commas.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder to write to; else the store.")
 @click.option("--batch", type=click.IntRange(min=1), help="Fix the batch; else it is open.")
 @click.option("--width", type=click.IntRange(min=1), help="Input width in pixels, instead of the source's.")
@@ -63,12 +64,15 @@ def command(chosen: Chosen, to: tuple[str, ...], out: Path | None, as_json: bool
     \b
     Examples:
       zoo convert yolov3 --to onnx
-      zoo convert yolov4-tiny --to onnx --to torch --to tf --out converted
+      zoo convert yolov4-tiny --to onnx,torch,tf --out converted
       zoo convert --cfg my.cfg --weights my.weights --to onnx --out converted
       zoo convert --graph frozen_inference_graph.pb --to onnx --out converted
     """
     from zoo.pipeline.convert import check_formats, convert
 
+    to = split(to)
+    if not to:
+        raise UsageError("--to names no format")
     check_formats(to)
     options = _options(**told)
     sources = chosen.find()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo.base.errors import UsageError
-from zoo.cli.options import catalog_option, complete_formats, complete_models, console, say
+from zoo.cli.options import catalog_option, complete_formats, complete_models, console, say, split
 
 if TYPE_CHECKING:
     from zoo.base.artifact import Artifact
@@ -74,11 +74,6 @@ def command(name: str, words: tuple[str, ...], catalogs: tuple[Path, ...], names
         name, split(formats), names=names, catalog=load_catalog(catalogs), mirror=mirror, offline=offline
     )
     return _look(artifacts, sources, **how)
-
-
-def split(words: Sequence[str]) -> tuple[str, ...]:
-    """Values of an option that may be given again and hold several with commas; each once."""
-    return tuple(dict.fromkeys(part.strip() for word in words for part in word.split(",") if part.strip()))
 
 
 def _look(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from zoo.base.errors import UsageError
 from zoo.catalog.cards import Card
-from zoo.catalog.load import load_catalog
+from zoo.catalog.load import Catalog, load_catalog
 from zoo.catalog.select import select
 from zoo.catalog.store import Store
 from zoo.cli.options import catalog_option, family_option, in_bytes, json_option, say, task_option
@@ -32,9 +33,11 @@ def command(
     \b
     Example:  zoo list --family tf2 efficientdet
     """
-    store = Store()
+    store, catalog = Store(), load_catalog(catalogs)
+    if format:
+        _refuse_unknown(format, store, catalog)
     cards = select(
-        load_catalog(catalogs),
+        catalog,
         family=family or "",
         task=task or "",
         format=format,
@@ -45,6 +48,16 @@ def command(
         click.echo(json.dumps([_row(store, card) for card in cards], indent=2))
     else:
         _print(store, cards)
+
+
+def _refuse_unknown(format: str, store: Store, catalog: Catalog) -> None:
+    """Raise UsageError where no original has this format, nothing is written in it, and nothing here was."""
+    from zoo.pipeline.formats import FORMATS
+
+    originals = dict.fromkeys(card.format for card in catalog.values())
+    here = {kept for card in catalog.values() for kept in _formats(store, card)}
+    if format not in (*originals, *FORMATS, *here):
+        raise UsageError(f"unknown format {format!r}", hint=f"formats are: {', '.join((*originals, *FORMATS))}")
 
 
 def _row(store: Store, card: Card) -> dict[str, object]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +77,11 @@ def complete_formats(_context: Any, _option: Any, begun: str) -> list[Completion
 
     before, comma, last = begun.rpartition(",")
     return [CompletionItem(f"{before}{comma}{name}") for name in FORMATS if name.startswith(last)]
+
+
+def split(words: Sequence[str]) -> tuple[str, ...]:
+    """Values of an option that may be given again and hold several with commas; each once."""
+    return tuple(dict.fromkeys(part.strip() for word in words for part in word.split(",") if part.strip()))
 
 
 def console(*, stderr: bool = False) -> Console:
