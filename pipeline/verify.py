@@ -134,8 +134,8 @@ def verify_files(
 
 
 def read_model(path: Path) -> Artifact:
-    """A model file, or a folder with a manifest, as an artifact. A file that no manifest names has only itself; a link is
-    the file that it leads to."""
+    """A model file, or a folder with a manifest, as an artifact. A file that no manifest names has only itself. A link
+    is the file that it leads to."""
     if path.is_dir() and (path / MANIFEST).is_file():
         return read_artifact(path)
     if not path.exists():
