@@ -15,9 +15,20 @@ from typing import Any
 
 from zoo.base.errors import UsageError
 from zoo.base.files import atomic_file, sha256_of
+from zoo.base.plain import build, checked, parse
 
 SCHEMA = 1
 MANIFEST = "artifact.json"
+# Of `options`, `detector` and each verdict: key → type, of what is read again. The whole of it is in artifact.schema.json.
+OPTIONS: dict[str, Any] = {
+    **dict.fromkeys(("heads", "dialect", "pre", "post", "signature"), str),
+    **dict.fromkeys(("batch", "width", "height", "layers"), int | None),
+    **dict.fromkeys(("iou_threshold", "score_threshold"), float),
+    "nms": bool,
+    "max_detections": int,
+}
+NMS = {"iou_threshold", "score_threshold", "max_detections"}
+VERDICT: dict[str, Any] = {**dict.fromkeys(("device", "runtime", "verdict", "reason"), str), "files": dict[str, str]}
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,29 @@ class FileRecord:
     @classmethod
     def of(cls, path: Path, role: str, name: str = "") -> FileRecord:
         return cls(role, name or path.name, sha256_of(path), path.stat().st_size)
+
+
+@dataclass(frozen=True)
+class SuppressionRule:
+    """The types of `detector["suppression"]`, which `zoo.vision.suppression` explains."""
+
+    classes: int
+    score: float
+    iou: float
+    limit_per_class: int
+    limit: int
+    clips: str
+
+
+DETECTOR: dict[str, Any] = {
+    **dict.fromkeys(("resize", "place", "coordinates", "nms_kind", "box_format", "architecture"), str),
+    **dict.fromkeys(("classes", "num_classes", "first_class"), int),
+    "beta_nms": float,
+    "pad": tuple[float, ...],
+    "white": float,
+    "resizer": dict[str, Any],
+    "suppression": SuppressionRule,
+}
 
 
 @dataclass(frozen=True)
@@ -104,30 +138,32 @@ def read_artifact(folder: Path) -> Artifact:
     """Read the manifest in `folder`. Raises UsageError where it is missing, malformed or of another schema."""
     path = folder / MANIFEST
     try:
-        content = json.loads(path.read_bytes())
-        if content.pop("schema") != SCHEMA:
+        content = parse(path.read_bytes())
+        if checked(int, content.pop("schema"), "schema") != SCHEMA:
             raise ValueError(f"not schema {SCHEMA}")
-        for key, kind in (
-            ("sources", FileRecord),
-            ("files", FileRecord),
-            ("inputs", TensorSpec),
-            ("outputs", TensorSpec),
-        ):
-            content[key] = tuple(_build(kind, entry) for entry in content[key])
-        for key in ("labels", "notes", "verdicts"):
-            content[key] = tuple(content[key])
-        return Artifact(folder=folder, **content)
+        artifact = build(Artifact, dict(folder=folder, **content))
+        _check(artifact)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
             f"{path} is not a manifest of zoo: {error}", hint="convert the model again: zoo convert … --to …"
         ) from error
+    return artifact
 
 
-def _build(kind: type[Any], entry: dict[str, Any]) -> Any:
-    record = kind(**entry)
-    if isinstance(record, FileRecord) and not _is_inside(record.name):
-        raise ValueError(f"file name that leads out of the folder: {record.name!r}")
-    return dataclasses.replace(record, shape=tuple(record.shape)) if isinstance(record, TensorSpec) else record
+def _check(artifact: Artifact) -> None:
+    """What the types of the fields do not say."""
+    for record in (*artifact.sources, *artifact.files):
+        if not _is_inside(record.name):
+            raise ValueError(f"file name that leads out of the folder: {record.name!r}")
+    if not any(record.role == "model" for record in artifact.files):
+        raise ValueError("none of its files has the role model")
+    tables = [("options", OPTIONS, artifact.options), ("detector", DETECTOR, artifact.detector)]
+    tables += [(f"verdicts[{number}]", VERDICT, verdict) for number, verdict in enumerate(artifact.verdicts)]
+    for name, types, told in tables:
+        for key in types.keys() & told.keys():
+            checked(types[key], told[key], f"{name}.{key}")
+    if artifact.options.get("nms") and not NMS <= artifact.options.keys():
+        raise ValueError(f"options.nms is true, which needs {', '.join(sorted(NMS))}")
 
 
 def _is_inside(name: str) -> bool:

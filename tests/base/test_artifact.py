@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from zoo.base.artifact import MANIFEST, Artifact, FileRecord, TensorSpec, read_artifact
 from zoo.base.errors import UsageError
+
+SUPPRESSION = {"classes": 6, "score": 1e-8, "iou": 0.6, "limit_per_class": 100, "limit": 100, "clips": "after"}
 
 
 @pytest.fixture
@@ -74,14 +77,68 @@ def test_a_format_that_is_a_folder_records_the_files_in_it(artifact: Artifact) -
         {"files": [{"role": "model", "name": "a\\b", "sha256": "", "size": 0}]},
         {"files": [{"role": "model", "name": "", "sha256": "", "size": 0}]},
         {"files": [{"role": "model"}]},
+        {"files": []},
+        {"files": [{"role": "weights", "name": "a", "sha256": "", "size": 0}]},
+        {"files": [{"role": "model", "name": "a", "sha256": "", "size": "0"}]},
+        {"files": [{"role": "model", "name": 1, "sha256": "", "size": 0}]},
+        {"files": {}},
+        {"sources": ["tiny.cfg"]},
         {"unknown": 1},
+        {"folder": "elsewhere"},
+        {"schema": "1"},
+        {"schema": 1.0},
+        {"schema": True},
+        {"name": 1},
+        {"name": "\ud800"},
+        {"format": None},
+        {"family": ["darknet"]},
+        {"labels": "kráva"},
+        {"labels": ["kráva", 1]},
+        {"notes": {}},
         {"inputs": None},
+        {"inputs": [None]},
+        {"inputs": [{"name": "images", "dtype": "float32", "shape": "1"}]},
+        {"inputs": [{"name": "images", "dtype": "float32", "shape": [1.0]}]},
+        {"outputs": [{"name": "boxes", "dtype": "float32", "shape": [True]}]},
+        {"outputs": [{"name": "boxes", "dtype": None, "shape": [1]}]},
+        {"options": []},
+        {"options": {"batch": "1"}},
+        {"options": {"nms": 1}},
+        {"options": {"nms": True}},
+        {"options": {"iou_threshold": math.nan}},
+        {"detector": None},
+        {"detector": {"first_class": "1"}},
+        {"detector": {"first_class": 0.5}},
+        {"detector": {"beta_nms": None}},
+        {"detector": {"beta_nms": math.inf}},
+        {"detector": {"resize": ["stretch"]}},
+        {"detector": {"suppression": []}},
+        {"detector": {"suppression": {key: value for key, value in SUPPRESSION.items() if key != "iou"}}},
+        {"detector": {"suppression": SUPPRESSION | {"limit": "100"}}},
+        {"versions": {"zoo": 1}},
+        {"versions": []},
+        {"verdicts": ["pass"]},
+        {"verdicts": [{"files": {"model.onnx": ["0"]}}]},
     ],
 )
 def test_a_malformed_manifest_is_refused(artifact: Artifact, change: dict[str, object]) -> None:
     path = artifact.folder / MANIFEST
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(UsageError, match=r"artifact\.json is not a manifest of zoo"):
+        read_artifact(artifact.folder)
+
+
+def test_what_a_detector_says_is_read_back(artifact: Artifact) -> None:
+    detector = {"first_class": 1, "pad": [0, 127.5, 255], "resizer": {"kind": "any"}, "suppression": SUPPRESSION}
+    told = dataclasses.replace(artifact, detector=detector, options={"batch": None, "nms": False, "size": [480, 640]})
+    told.write()
+    assert read_artifact(artifact.folder) == told
+
+
+def test_a_wrong_type_is_named_with_its_place(artifact: Artifact) -> None:
+    path = artifact.folder / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"labels": ["cow", 1]}))
+    with pytest.raises(UsageError, match=r"labels\[1\]: expected a text, found 1"):
         read_artifact(artifact.folder)
 
 

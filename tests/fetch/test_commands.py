@@ -19,7 +19,7 @@ from tests.fetch.making import sha256
 from tests.fetch.server import content, status
 from tests.fetch.test_disk import damage
 from tests.schemas import PRINTED, problems
-from zoo.base.artifact import Artifact
+from zoo.base.artifact import Artifact, FileRecord
 from zoo.catalog import Store
 from zoo.cli.main import main
 from zoo.cli.progress import sentence
@@ -115,7 +115,8 @@ def test_show_json(run: Run, project: Path) -> None:
 def test_show_tells_what_was_converted(run: Run, project: Path) -> None:
     folder = Store().artifact_folder("mine", "onnx")
     folder.mkdir(parents=True)
-    artifact = Artifact(folder, "mine", "onnx", "darknet", (), (), (), ())
+    model = FileRecord("model", "model.onnx", "0" * 64, 1)
+    artifact = Artifact(folder, "mine", "onnx", "darknet", (), (model,), (), ())
     artifact.write()
     broken = Store().artifact_folder("mine", "torch")
     broken.mkdir(parents=True)
