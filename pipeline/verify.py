@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.base.artifact import MANIFEST, Artifact, FileRecord, read_artifact
-from zoo.base.errors import ConversionError, MissingBackend, UsageError, ZooError
+from zoo.base.errors import ConversionError, MissingBackend, UsageError, VerificationError, ZooError
 from zoo.catalog import Store
 from zoo.convert.from_tensorflow.source import SAVED_NAME, find_source
 from zoo.pipeline.convert import BESIDE, convert, needs_hub, options_for, with_model
@@ -33,6 +33,7 @@ from zoo.verify import (
     unverified,
 )
 from zoo.verify.runtimes.table import format_of
+from zoo.verify.verdict import FAIL
 
 Alone = Callable[[], AbstractContextManager[object]]
 
@@ -210,12 +211,29 @@ def _examined(
     pictures: Sequence[Path],
     hub: Artifact | None,
 ) -> Examined:
-    """What `examined` gives, until the stack is closed; without a backend to run it a report that says so."""
+    """What `examined` gives, until the stack is closed; without a backend to run it a report that says so, and one for
+    an artifact whose numbers are right and whose description for programs is not."""
+    told = (artifact.name, artifact.format, reference.description, artifact.sources)
     try:
-        return opened.enter_context(examined(artifact, reference, options, pictures, hub))
+        found = opened.enter_context(examined(artifact, reference, options, pictures, hub))
     except MissingBackend as error:
-        told = (artifact.name, artifact.format, reference.description, artifact.sources)
         return Examined(artifact, unverified(error, *told, options))
+    fault = "" if found.report.judgement.verdict == FAIL else _fault_in_description(artifact)
+    if not fault:
+        return found
+    report = unverified(VerificationError(fault), *told, options)
+    return Examined(
+        artifact, dataclasses.replace(report, artifact=artifact.files, device=found.report.device, exit_code=0)
+    )
+
+
+def _fault_in_description(artifact: Artifact) -> str:
+    """Of an OpenCV artifact, what its detector.json says wrongly; "" where that is right or there is none."""
+    if artifact.format != "opencv":
+        return ""
+    from zoo.convert.to_opencv.detector import fault_in
+
+    return fault_in(artifact)
 
 
 def _timed(candidates: Sequence[Examined], options: Options, base: Artifact | None, alone: Alone) -> list[Report]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from zoo.base.artifact import FileRecord, read_artifact
 from zoo.base.errors import MissingBackend
 from zoo.cli.convert import command
-from zoo.pipeline.verify import verify_model
+from zoo.pipeline.convert import convert_model
+from zoo.pipeline.source import catalog_source
+from zoo.pipeline.verify import verify_files, verify_model
 from zoo.verify import Options
-from zoo.verify.verdict import PASS
+from zoo.verify.verdict import FAIL, PASS
 
 MODEL = "shapes-tiny"
 
@@ -23,6 +27,22 @@ def test_verify_opencv_end_to_end() -> None:
     assert report.device.runtime.startswith("opencv 5.")
     assert report.detections
     assert report.detections.matched
+
+
+def test_a_wrong_description_of_a_right_network_is_a_failure(tmp_path: Path) -> None:
+    """Of what `blobFromImage` is told no number of the network says anything."""
+    (artifact,) = convert_model(MODEL, ["opencv"], out=tmp_path)
+    path = tmp_path / "detector.json"
+    content = json.loads(path.read_bytes())
+    content["input"]["scale"] = 1.0
+    path.write_text(json.dumps(content))
+    files = tuple(FileRecord.of(tmp_path / record.name, record.role) for record in artifact.files)
+    dataclasses.replace(artifact, files=files).write()
+    (report,) = verify_files(tmp_path, catalog_source(MODEL), options=Options(speed="none"))
+    assert report.judgement.verdict == FAIL
+    assert "detector.json: input.scale is 1.0, by the manifest and the model it is 0.00392" in report.judgement.reason
+    (verdict,) = read_artifact(tmp_path).verdicts
+    assert (verdict["verdict"], verdict["device"]) == (FAIL, "cpu")
 
 
 def test_a_gpu_that_this_build_cannot_use_is_missing() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,20 +10,21 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from tests.schemas import WRITTEN, problems
+from zoo.base.artifact import Artifact, FileRecord
 from zoo.convert.from_tensorflow.resizer import corrected, fitting_note, open_size, size_note
 from zoo.convert.onnx_graph.graph import Graph
 from zoo.convert.onnx_graph.read import graph_of
-from zoo.convert.to_opencv.detector import describe
+from zoo.convert.to_opencv.detector import describe, fault_in
 from zoo.convert.to_opencv.proof import Proof
 from zoo.vision.fitting import fitting_of
 
 PADDING = {"resizer": {"min_dimension": "4", "max_dimension": "8", "pad_to_max_dimension": "true"}, "num_classes": 6}
 
 
-def graph(scores: int) -> Graph:
+def network(scores: int) -> ModelProto:
     """From a picture to candidates."""
     nodes = [
         helper.make_node("ReduceMean", ["input_tensor"], ["m"], axes=[2, 3], keepdims=0),
@@ -38,7 +40,11 @@ def graph(scores: int) -> Graph:
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in values.items()
     ]
     made = helper.make_graph(nodes, "graph", [picture], outputs, constants)
-    return graph_of(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+    return helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def graph(scores: int) -> Graph:
+    return graph_of(network(scores))
 
 
 def described(scores: int, **facts: Any) -> dict[str, Any]:
@@ -46,6 +52,66 @@ def described(scores: int, **facts: Any) -> dict[str, Any]:
     content = describe(graph(scores), "name", "tensorflow", told, ("a dog", "a “cat”"), Proof(("5.0.0",), "new"))
     assert problems(content, WRITTEN["detector.json"]) == []
     return content
+
+
+def written(folder: Path, content: dict[str, Any], **facts: Any) -> Artifact:
+    """An artifact of that network, with `content` as its detector.json."""
+    (folder / "model.onnx").write_bytes(network(7).SerializeToString())
+    (folder / "detector.json").write_text(json.dumps(content), encoding="utf-8")
+    files = tuple(
+        FileRecord.of(folder / name, role) for role, name in (("model", "model.onnx"), ("detector", "detector.json"))
+    )
+    told = {"box_format": "yxyx", "num_classes": 6, "white": 255, **facts}
+    labels = ("a dog", "a “cat”")
+    return Artifact(folder, "name", "opencv", "tensorflow", (), files, (), (), detector=told, labels=labels)
+
+
+def test_a_description_as_it_was_written_has_no_fault(tmp_path: Path) -> None:
+    """Which OpenCVs were tried is no part of the model; in memory facts may be tuples; 1 is as good as true."""
+    content = described(7, num_classes=6, resize="letterbox", place="corner", pad=[1.0, 2.0, 3.0])
+    content.update(opencv=["4.6.0"], engine="classic")
+    content["input"]["swapRB"] = 1
+    facts = {"resize": "letterbox", "place": "corner", "pad": (1.0, 2.0, 3.0)}
+    assert fault_in(written(tmp_path, content, **facts)) == ""
+    assert fault_in(dataclasses.replace(written(tmp_path, content), files=())) == ""
+
+
+@pytest.mark.parametrize(
+    ("where", "what", "says", "right"),
+    [
+        ("input", {"scale": 0.5}, "input.scale is 0.5", "1.0"),
+        ("input", {"swapRB": False}, "input.swapRB is false", "true"),
+        ("input", {"resize": "letterbox"}, 'input.resize is "letterbox"', '"stretch"'),
+        ("input", {"shape": [1, 3, 8, 2]}, "input.shape is [1, 3, 8, 2]", "[1, 3, 8, 1]"),
+        ("output", {"background": 0}, "output.background is 0", "1"),
+        ("thresholds", {"nms": 0.9}, "thresholds.nms is 0.9", "0.6"),
+        ("", {"labels": ["a cat"]}, 'labels is ["a cat"]', '["a dog", "a “cat”"]'),
+        ("", {"schema": 2}, "schema is 2", "1"),
+    ],
+)
+def test_what_a_description_says_wrongly_is_told(
+    tmp_path: Path, where: str, what: dict[str, Any], says: str, right: str
+) -> None:
+    content = described(7, num_classes=6)
+    (content[where] if where else content).update(what)
+    expected = f"detector.json: {says}, by the manifest and the model it is {right}"
+    assert fault_in(written(tmp_path, content)) == expected
+
+
+def test_what_a_description_lacks_or_has_too_much_is_told(tmp_path: Path) -> None:
+    content = described(7, num_classes=6)
+    del content["thresholds"]["score"]
+    assert "thresholds.score is not there" in fault_in(written(tmp_path, content))
+    assert "output.clip is 1, and stands for nothing" in fault_in(
+        written(tmp_path, described(7, num_classes=6) | {"output": content["output"] | {"clip": 1}})
+    )
+
+
+def test_a_description_that_cannot_be_judged_is_a_fault(tmp_path: Path) -> None:
+    artifact = written(tmp_path, described(7, num_classes=6), suppression="none")
+    assert "the manifest describes no detector" in fault_in(artifact)
+    (tmp_path / "detector.json").write_text("{")
+    assert "detector.json cannot be read" in fault_in(artifact)
 
 
 @pytest.mark.parametrize(("scores", "background"), [(6, 0), (7, 1)])
