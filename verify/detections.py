@@ -86,18 +86,20 @@ class Truth:
 
     def unstable(self, trials: int) -> Array:
         """bool [K]: which of its detections some outcome lacks."""
-        result: Array = ~np.all(self._there(self.found, trials), axis=0)
+        result: Array = (self._equals(self.found, trials) == 0).any(axis=0)
         return result
 
     def possible(self, detections: Detections, trials: int) -> Array:
-        """bool [K]: which of these detections some outcome has, up to twice the limits: both sides may be off."""
-        result: Array = np.any(self._there(detections, trials), axis=0)
+        """bool [K]: which of these detections some outcome has, and as often as they are here: what is given twice is
+        one too many."""
+        here = _same(detections, detections, self.limits.times(2)).sum(axis=1)
+        result: Array = (self._equals(detections, trials) >= here).any(axis=0)
         return result
 
-    def _there(self, detections: Detections, trials: int) -> Array:
-        """bool [outcomes, K]"""
+    def _equals(self, detections: Detections, trials: int) -> Array:
+        """int [outcomes, K]: how many of each there are, up to twice the limits: both sides may be off."""
         limits = self.limits.times(2)
-        return np.stack([_same(detections, outcome, limits).any(axis=1) for outcome in self.again(trials)])
+        return np.stack([_same(detections, outcome, limits).sum(axis=1) for outcome in self.again(trials)])
 
 
 def truth_of(candidates: Candidates, suppression: Suppression, limits: Limits) -> Truth:

@@ -18,6 +18,7 @@ from zoo.verify.parity import Evidence
 from zoo.verify.result import DetectionResult
 from zoo.verify.runtimes.protocol import Array, Tensors
 from zoo.verify.truth import Observation
+from zoo.verify.verdict import FAIL, Judgement, worst
 from zoo.vision.contract import corner_rows
 from zoo.vision.nms import Detections
 
@@ -43,11 +44,33 @@ def judge_detections(evidence: Evidence, suppression: Suppression) -> DetectionR
         suppression = replace(suppression, threshold=useful_threshold(candidates, suppression.threshold))
     limits = _floor(evidence.observations).times(evidence.margin)
     truths = [truth_of(one, suppression, limits) for one in candidates]
-    outcomes = []
+    outcomes, problems = [], []
     for run in evidence.runs:
-        truth, found = truths[run.sample], _found(run.outputs, suppression)
-        outcomes.append(Outcome(evidence.samples[run.sample].name, run.batch, truth, found, match(found, truth)))
-    return detection_result(outcomes, suppression.threshold, suppression.iou, evidence.samples)
+        name, truth, found = evidence.samples[run.sample].name, truths[run.sample], _found(run.outputs, suppression)
+        outcomes.append(Outcome(name, run.batch, truth, found, match(found, truth)))
+        problem = _misplaced(run.outputs[ROWS][0], limits) if ROWS in run.outputs else ""
+        problems += [Judgement(FAIL, f"{name} (batch {run.batch}): {problem}")] if problem else []
+    result = detection_result(outcomes, suppression.threshold, suppression.iou, evidence.samples)
+    return replace(result, judgement=worst([result.judgement, *problems]))
+
+
+def untried(evidence: Evidence, suppression: Suppression | None) -> list[str]:
+    """For a person: where the model's own suppression had nothing to suppress."""
+    if not suppression or not has_detections(evidence):
+        return []
+    everything = replace(suppression, iou=1.0, most=None)
+    found = [_candidates(seen.truth) for seen in evidence.observations]
+    if any(len(suppression(one)) < len(everything(one)) for one in found):
+        return []
+    return ["no sample has boxes that the suppression takes away, so nothing is said of it: give pictures of crowds"]
+
+
+def _misplaced(rows: Array, limits: Limits) -> str:
+    """What is wrong with the order of a candidate's rows [K, 6]: best first, then rows of zeros."""
+    scores = np.nan_to_num(rows[:, 4].astype(np.float64))
+    if np.diff(scores).max(initial=0.0) > 2 * limits.score:
+        return "the best detections do not come first"
+    return "rows behind the detections are not zero" if rows[scores == 0].any() else ""
 
 
 def _floor(observations: Sequence[Observation]) -> Limits:

@@ -53,8 +53,8 @@ def stack(samples: Sequence[Sample]) -> dict[str, Array]:
 
 def as_inputs(feeds: Mapping[str, Array], specs: Sequence[TensorSpec]) -> dict[str, Array]:
     """Feeds as a candidate takes them: a picture input that the reference has as [N, C, H, W] and the candidate as
-    [N, H, W, C], or the other way round, is transposed; bytes that it takes as floats stay the same numbers. The only
-    input needs no name."""
+    [N, H, W, C], or the other way round, is transposed; bytes, and floats of another length, that it takes as floats
+    stay the same numbers. The only input needs no name."""
     if len(feeds) == len(specs) == 1:
         feeds = {specs[0].name: next(iter(feeds.values()))}
     wanted = {spec.name: spec for spec in specs}
@@ -63,7 +63,8 @@ def as_inputs(feeds: Mapping[str, Array], specs: Sequence[TensorSpec]) -> dict[s
 
 def _as_input(array: Array, spec: TensorSpec) -> Array:
     array = _laid(array, spec)
-    return array.astype(spec.dtype) if array.dtype == np.uint8 and spec.dtype.startswith("float") else array
+    numbers = array.dtype == np.uint8 or array.dtype.kind == "f"
+    return array.astype(spec.dtype, copy=False) if numbers and spec.dtype.startswith("float") else array
 
 
 def _laid(array: Array, spec: TensorSpec) -> Array:

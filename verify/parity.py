@@ -155,7 +155,7 @@ def contract(runner: Runner, names: Sequence[str], artifact: Artifact) -> str:
         ("input", runner.inputs, artifact.inputs),
         ("output", runner.outputs, artifact.outputs),
     ):
-        problem = _declared(kind, {spec.name: spec for spec in found}, declared)
+        problem = _declared(kind, {spec.name: spec for spec in found}, declared) or _opened(kind, found, declared)
         if problem:
             return problem
     return ""
@@ -169,6 +169,20 @@ def _declared(kind: str, found: Mapping[str, TensorSpec], declared: Sequence[Ten
         if real.dtype != spec.dtype or not _fits(real.shape, spec.shape):
             says = f"{spec.dtype} {list(spec.shape)}"
             return f"{kind} {spec.name}: the model says {real.dtype} {list(real.shape)}, its manifest {says}"
+    untold = set(found) - {spec.original or spec.name for spec in declared} if declared else ()
+    return f"{kind} {min(untold)}: in the model, but not in the manifest" if untold else ""
+
+
+def _opened(kind: str, found: Sequence[TensorSpec], declared: Sequence[TensorSpec]) -> str:
+    """Inputs of one size that the manifest calls open: nobody would try the others. Sizes of outputs a runtime may
+    know better than the manifest."""
+    told = {spec.original or spec.name: spec for spec in declared if kind == "input"}
+    for real in found:
+        spec = told.get(real.name)
+        if spec and any(
+            isinstance(size, int) and isinstance(name, str) for size, name in zip(real.shape, spec.shape, strict=False)
+        ):
+            return f"input {spec.name}: the model takes {list(real.shape)} only, its manifest says {list(spec.shape)}"
     return ""
 
 

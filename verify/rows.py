@@ -110,7 +110,8 @@ def judge_rows(
         name = evidence.samples[run.sample].name
         outcomes.append(Outcome(name, run.batch, truth, candidate.found, matched))
     result = detection_result(outcomes, min(truth.threshold for truth in known), 0.0, evidence.samples)
-    result = replace(result, judgement=worst([*problems, result.judgement]))
+    order = _unordered(evidence, runs, limits) if read is read_detections else []
+    result = replace(result, judgement=worst([*problems, result.judgement, *order]))
     outputs = {
         name: _counted(evidence, runs) if name == COUNT else _output(name, evidence, runs, truths, noise, limits, read)
         for name in names
@@ -181,6 +182,20 @@ def _problem(rows: Rows) -> str:
     """What is wrong with a candidate's rows whatever the truth is."""
     wrong = [name for name, array in rows.numbers.items() if not np.isfinite(array).all()]
     return rows.problem or (f"{wrong[0]} has values that are NaN or infinite" if wrong else "")
+
+
+def _unordered(evidence: Evidence, runs: Sequence[Matched], limits: Limits) -> list[Judgement]:
+    """Runs whose detections are not best first, as those of the truth are."""
+    return [
+        Judgement(FAIL, f"{evidence.samples[run.sample].name} (batch {run.batch}): the best do not come first")
+        for run in runs
+        if _rise(run.candidate.found.scores) > _rise(run.truth.found.scores) + 2 * limits.score
+    ]
+
+
+def _rise(scores: Array) -> float:
+    """How far a score stands above the one before it, at the most."""
+    return float(np.diff(scores).max(initial=0.0))
 
 
 def _is_settled(seen: Observation, read: Reader) -> bool:

@@ -19,9 +19,9 @@ from zoo.verify.bisect import bisect
 from zoo.verify.candidate import Examined, Options
 from zoo.verify.conditioning import judge_where_it_tells, left_out
 from zoo.verify.detections import Suppression
-from zoo.verify.detector import ROWS, has_detections, judge_detections
+from zoo.verify.detector import ROWS, has_detections, judge_detections, untried
 from zoo.verify.environment import environment
-from zoo.verify.inputs import batch_limit, closed, make_samples
+from zoo.verify.inputs import Sample, batch_limit, closed, make_samples
 from zoo.verify.parity import Evidence, contract, floors, plan, run_candidate
 from zoo.verify.partial import are_candidates, judge_candidates, owed
 from zoo.verify.pictures import load_pictures
@@ -33,7 +33,7 @@ from zoo.verify.runtimes.protocol import Runner
 from zoo.verify.runtimes.table import load_on
 from zoo.verify.second_look import instability
 from zoo.verify.timing import timed
-from zoo.verify.truth import Reference
+from zoo.verify.truth import Observation, Reference
 from zoo.verify.verdict import FAIL, Judgement, overall
 from zoo.vision.suppression import BOXES, SCORES
 
@@ -110,10 +110,17 @@ def _examine(
     problem = left_to_cpu(operators) if runner.device != "cpu" else ""
     if problem:
         return Examined(artifact, _failed(report, problem))
-    observations = [reference.observe(sample, options.precision) for sample in samples]
+    observations = [_observed(reference, sample, options.precision) for sample in samples]
     runs = run_candidate(runner, samples, plan(len(samples), sizes), observations[0].truth)
     evidence = Evidence(samples, observations, runs, floors(observations), options.allowed)
     return _judge(artifact, reference, names, options, runner, evidence, report)
+
+
+def _observed(reference: Reference, sample: Sample, precision: str) -> Observation:
+    try:
+        return reference.observe(sample, precision)
+    except VerificationError as error:
+        raise VerificationError(f"the reference cannot be run on {sample.name}: {error.message}") from error
 
 
 def _judge(
@@ -133,7 +140,7 @@ def _judge(
 
     outputs, detections = judged(evidence)
     judgement = overall(_parts(outputs, detections))
-    notes = tuple(left_out(outputs, evidence))
+    notes = (*left_out(outputs, evidence), *untried(evidence, reference.suppression))
     report = replace(report, outputs=outputs, detections=detections, judgement=judgement, notes=notes)
     unstable = ""
     if judgement.verdict == FAIL:
@@ -216,16 +223,23 @@ def _sizes(runner: Runner, asked: Sequence[int] | None) -> tuple[int, ...]:
 
 def _stale(artifact: Artifact, reference: Reference, hub: Artifact | None) -> str:
     """Why the manifest does not vouch for this artifact, "" where it does: every file must be as it was written, and
-    come, directly or through the hub, from the files of the reference."""
+    come, directly or through the hub, from the files of the reference; what it tells programs to do around the network
+    must be what the source says."""
     if not artifact.is_intact():
         return (
             f"unverified: {artifact.model.name} or its manifest changed after the conversion; the hashes do not match"
         )
     given = _hashes(reference.sources)
     through_hub = hub and _hashes(artifact.sources) == _hashes(hub.files) and _hashes(hub.sources) == given
-    claimed = _hashes(artifact.sources)  # nothing, for a file without a manifest: it is measured like any other
-    if reference.from_source and claimed and claimed != given and not through_hub:
+    claimed = _hashes(artifact.sources)
+    if not reference.from_source or not artifact.family:  # a file without a manifest is measured like any other
+        return ""
+    if claimed != given and not through_hub:
         return "unverified: the artifact was made from other source files than the reference"
+    for key, told in reference.facts.items():
+        if artifact.detector.get(key) != told:
+            found = repr(artifact.detector[key]) if key in artifact.detector else "not there"
+            return f"manifest: detector.{key} is {found}, and the source says {told!r}"
     return ""
 
 

@@ -10,14 +10,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 
 from zoo.base.artifact import FileRecord, TensorSpec
+from zoo.base.errors import UsageError
 from zoo.verify.detections import TRIALS, Suppression
-from zoo.verify.inputs import Sample
+from zoo.verify.inputs import Sample, batch_limit
 from zoo.verify.noise import ROUNDOFF
 from zoo.verify.runtimes.protocol import Array, Runner, Settings
 from zoo.verify.runtimes.table import load_runner
@@ -95,6 +96,10 @@ class Reference(Protocol):
         """What a program needs around the network, as in the manifest."""
 
     @property
+    def facts(self) -> Mapping[str, Any]:
+        """Those of `detector` that the source itself says: the manifest of what was made from it must say the same."""
+
+    @property
     def suppression(self) -> Suppression | None:
         """The artifact's own suppression; None where it has none."""
 
@@ -120,11 +125,19 @@ class ArtifactReference:
 
     suppression: Suppression | None = None
 
+    facts: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     STEPS: ClassVar[int] = 4
     from_source: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         self._runner: Runner = load_runner(self.path, self.format, Settings(threads=self.threads))
+        batch = batch_limit(self._runner.inputs)
+        if batch not in (None, 1):
+            self._runner.close()
+            raise UsageError(
+                f"the reference {self.path.name} takes batches of {batch} only",
+                hint="give one for batch 1, or of an open batch",
+            )
         self.description = f"{self.path.name}, {self._runner.runtime}"
         files = (self.path,) if self.path.is_file() else ()
         self.sources = tuple(FileRecord.of(path, "model") for path in files)

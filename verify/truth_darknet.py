@@ -61,7 +61,7 @@ class DarknetReference:
         self.description = f"{cfg.name}, float64 interpreter ({self.network.dialect})"
         self.sources = (FileRecord.of(cfg, "cfg"), FileRecord.of(weights, "weights"))
         self.outputs = _output_names(self.network, options)
-        self.detector = _detector(self.network)
+        self.detector = self.facts = _detector(self.network)
         self.suppression = _suppression(self.detector, options) if options.get("nms") else None
         self._seen: dict[tuple[str, str], Observation] = {}
 
@@ -201,7 +201,13 @@ def _detector(network: Network) -> dict[str, Any]:
     if not network.heads:
         return {"resize": network.resize}
     last = network.heads[-1]
-    return {"resize": network.resize, "nms_kind": last.nms_kind, "beta_nms": last.beta_nms}
+    return {
+        "resize": network.resize,
+        "nms_kind": last.nms_kind,
+        "beta_nms": last.beta_nms,
+        "box_format": "cxcywh",
+        "classes": last.classes,
+    }
 
 
 def _suppression(detector: Mapping[str, Any], options: Mapping[str, Any]) -> Suppression:

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, ClassVar, Self
 
 from zoo.base.artifact import FileRecord, TensorSpec
@@ -53,6 +53,7 @@ class TensorFlowReference:
     """
 
     suppression: ClassVar[None] = None
+    facts: ClassVar[Mapping[str, Any]] = MappingProxyType({"box_format": "yxyx", "first_class": 1})  # of both zoos
 
     def __init__(
         self,

@@ -167,7 +167,7 @@ MUTATIONS: dict[str, tuple[Mutation, str, int | None]] = {
 }  # fmt: skip
 
 # On the network with its own suppression (--nms).
-ERRORS = "unexplained"
+ERRORS, MOST = "unexplained", 300  # rows of the output
 SUPPRESSION: dict[str, tuple[Mutation, str, int | None]] = {
     "score threshold": (on_operand("nms.sure", 1, lambda a: np.array(0.35, a.dtype)), ERRORS, None),
     "overlap of the suppression": (on_operand("nms.overlap", 1, lambda a: np.array(0.7, a.dtype)), ERRORS, None),
@@ -176,6 +176,13 @@ SUPPRESSION: dict[str, tuple[Mutation, str, int | None]] = {
     "cap of the detections": (on_operand("nms.best", 1, lambda a: np.array([10], a.dtype)), ERRORS, None),
     "classes of the detections off by one": (
         after("detections", ("Add", [np.array([0, 0, 0, 0, 0, 1], np.float32)])), ERRORS, None
+    ),
+    "each detection twice": (after("detections", ("Gather", [np.arange(MOST) // 2]), axis=1), ERRORS, None),
+    "worst detections first": (
+        after("detections", ("Gather", [np.arange(MOST)[::-1].copy()]), axis=1), "do not come first", None
+    ),
+    "rows behind the detections filled up": (
+        after("detections", ("Max", [np.array([*[-np.inf] * 5, 0.5], np.float32)])), "are not zero", None
     ),
     "corners as y, x, y, x": (after("detections", ("Gather", [np.array([1, 0, 3, 2, 4, 5])]), axis=2), ERRORS, None),
     "corners as centre and size": (

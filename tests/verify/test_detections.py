@@ -74,6 +74,11 @@ def test_a_missing_or_surplus_detection_is_an_error() -> None:
     assert reasons(one, TWO) == [""]
 
 
+def test_a_detection_given_twice_is_one_too_many() -> None:
+    found, twice = SUPPRESSION(TWO), [0, 0, 1]
+    assert reasons(TWO, Detections(found.boxes[twice], found.scores[twice], found.classes[twice])) == [""]
+
+
 def test_another_class_is_an_error_on_both_sides() -> None:
     found = SUPPRESSION(TWO)
     assert reasons(TWO, replace(found, classes=found.classes + 1)) == ["", "", "", ""]

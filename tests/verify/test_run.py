@@ -12,16 +12,18 @@ from PIL import Image
 
 from tests.verify import tiny
 from zoo.base.artifact import Artifact, TensorSpec
-from zoo.base.errors import UsageError
+from zoo.base.errors import UsageError, VerificationError
 from zoo.verify import ArtifactReference, Options, run, verify_artifact
 from zoo.verify.detections import Suppression
 from zoo.verify.detector import judge_detections
+from zoo.verify.inputs import Sample
 from zoo.verify.judge import judge_again
 from zoo.verify.parity import Evidence, plan
 from zoo.verify.pictures import find_pictures
 from zoo.verify.result import DetectionResult, Report
 from zoo.verify.runtimes.onnx_runtime import OnnxRuntimeRunner
 from zoo.verify.runtimes.protocol import Array, Tensors
+from zoo.verify.truth import Observation
 from zoo.verify.verdict import FAIL, INCONCLUSIVE, PASS, Judgement
 
 OPTIONS = Options(speed="none", threads=1)
@@ -136,14 +138,40 @@ def test_no_pictures_is_a_usage_error(tmp_path: Path) -> None:
             {"inputs": (TensorSpec("pictures", "float32", ("batch", 3, 16, 16)),)},
             "in the manifest, but not in the model",
         ),
+        ({"inputs": (TensorSpec("images", "float32", ("batch", 3, "height", "width")),)}, "only, its manifest says"),
+        ({"outputs": tiny.OUTPUTS[:1]}, "output scores: in the model, but not in the manifest"),
+        ({"sources": ()}, "other source files"),
+        ({"detector": {"resize": "letterbox"}}, "detector.resize is 'letterbox', and the source says 'stretch'"),
+        ({"detector": {}}, "detector.resize is not there"),
     ],
 )
 def test_a_manifest_that_says_otherwise_fails(
     artifact: Artifact, reference: tiny.TinyReference, change: dict[str, object], words: str
 ) -> None:
-    report = verify_artifact(dataclasses.replace(artifact, **change), reference, OPTIONS)  # type: ignore[arg-type]
+    facts = {"resize": "stretch"}
+    candidate = dataclasses.replace(artifact, **({"detector": facts} | change))  # type: ignore[arg-type]
+    report = verify_artifact(candidate, dataclasses.replace(reference, facts=facts), OPTIONS)
     assert report.judgement.verdict == FAIL
     assert words in report.judgement.reason
+
+
+def test_a_reference_that_fails_is_not_the_candidates_fault_in_words(artifact: Artifact) -> None:
+    @dataclasses.dataclass
+    class Broken(tiny.TinyReference):
+        def observe(self, sample: Sample, precision: str) -> Observation:
+            raise VerificationError("out of memory")
+
+    report = verify_artifact(artifact, Broken(tiny.detector()), OPTIONS)
+    assert report.judgement.reason == "the reference cannot be run on uniform: out of memory"
+
+
+def test_a_reference_of_a_fixed_batch_is_a_usage_error(tmp_path: Path, reference: tiny.TinyReference) -> None:
+    model = onnx.ModelProto()
+    model.CopyFrom(reference.model)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 2
+    with pytest.raises(UsageError, match="takes batches of 2 only"):
+        ArtifactReference(tiny.write(model, tmp_path).model, "onnx")
 
 
 def test_a_model_that_does_not_load_fails_in_words(reference: tiny.TinyReference, tmp_path: Path) -> None:

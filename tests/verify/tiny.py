@@ -131,6 +131,7 @@ class TinyReference:
     outputs: tuple[str, ...] = ("boxes", "scores")
     detector: dict[str, Any] = field(default_factory=dict)
     suppression: Suppression | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
 
     seen: dict[bytes, Observation] = field(default_factory=dict)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import math
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -62,13 +63,68 @@ def test_json_obeys_the_schema_and_comes_back_equal(reports: list[Report], tmp_p
 @pytest.mark.parametrize(
     "content",
     [b"", b"[]", b"{}", b'{"kind": "zoo verify", "schema": 99, "reports": []}', b'{"kind": "zoo verify", "schema": 2}',
-     b'{"kind": "zoo verify", "schema": 2, "reports": [{"name": "x"}]}', b"<html>"],
+     b'{"kind": "zoo verify", "schema": 3, "reports": [{"name": "x"}]}', b"<html>",
+     b'{"kind": "zoo verify", "schema": 3.0, "reports": []}', b'{"kind": "zoo verify", "schema": 3, "reports": {}}'],
 )  # fmt: skip
 def test_what_is_no_saved_result_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_bytes(content)
     with pytest.raises(UsageError, match=r"result\.json: not a saved result"):
         read_json(path)
+
+
+MEASURED = ("outputs", 0, "measurements", 0)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "told"),
+    [
+        (("outputs", 0, "margin"), "9", r"reports\[0\]\.outputs\[0\]\.margin: expected a number, found \"9\""),
+        (("outputs", 0, "margin"), math.nan, "NaN"),
+        (("outputs", 0, "measurements"), [], "no measurements"),
+        (("outputs", 0, "just_passes"), "1", "expected a number"),
+        (("outputs", 0, "judgement", "verdict"), "maybe", "'maybe' is no verdict"),
+        (("outputs", 0, "errors", "counts"), [1], "one edge more"),
+        (("outputs", 0, "errors", "counts", 0), 1.5, "expected a whole number"),
+        (("outputs",), {}, "expected a list"),
+        ((*MEASURED, "difference", "max"), "x", "expected a number"),
+        ((*MEASURED, "difference", "max"), None, "found null"),
+        ((*MEASURED, "difference", "max"), 10**400, "expected a number"),
+        ((*MEASURED, "difference", "expected"), None, "no numbers"),
+        ((*MEASURED, "batch"), True, "expected a whole number"),
+        (("speed", "median"), 0, "expected an object"),
+        (("speed", "median", "low"), 0.0, "not above 0"),
+        (("detections",), "x", "expected an object"),
+        (("labels",), None, "expected a list"),
+        (("environment", "system"), 1, "expected a text"),
+        (("device", "unknown"), 1, "unknown keys: unknown"),
+        (("name",), "\ud800", "surrogates"),
+        (("exit_code",), "1", "expected a whole number"),
+        (("exit_code",), 256, "exit code"),
+    ],
+)  # fmt: skip
+def test_an_edited_result_is_refused(
+    reports: list[Report], place: tuple[str | int, ...], value: object, told: str, tmp_path: Path
+) -> None:
+    content = json.loads(to_json(reports))
+    part = content["reports"][0]
+    for key in place[:-1]:
+        part = part[key]
+    part[place[-1]] = value
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    with pytest.raises(UsageError, match=rf"not a saved result of schema 3: .*{told}"):
+        read_json(tmp_path / "result.json")
+
+
+def test_a_whole_number_is_a_number_and_a_key_may_not_lack(reports: list[Report], tmp_path: Path) -> None:
+    content = json.loads(to_json(reports))
+    content["reports"][0]["outputs"][0]["margin"] = 10
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    assert read_json(tmp_path / "result.json") == reports
+    del content["reports"][0]["exit_code"]
+    (tmp_path / "result.json").write_text(json.dumps(content))
+    with pytest.raises(UsageError, match=r"reports\[0\] lacks: exit_code"):
+        read_json(tmp_path / "result.json")
 
 
 def test_junit_obeys_its_schema(reports: list[Report]) -> None:
