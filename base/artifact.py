@@ -19,7 +19,7 @@ from zoo.base.plain import build, checked, parse
 
 SCHEMA = 1
 MANIFEST = "artifact.json"
-# Of `options`, `detector` and each verdict: key → type, of what is read again. The whole of it is in artifact.schema.json.
+# Of `options`, `detector` and each verdict: key → type, of what is read again. All keys: artifact.schema.json.
 OPTIONS: dict[str, Any] = {
     **dict.fromkeys(("heads", "dialect", "pre", "post", "signature"), str),
     **dict.fromkeys(("batch", "width", "height", "layers"), int | None),
@@ -162,7 +162,7 @@ def _check(artifact: Artifact) -> None:
     for name, types, told in tables:
         for key in types.keys() & told.keys():
             checked(types[key], told[key], f"{name}.{key}")
-    if artifact.options.get("nms") and not NMS <= artifact.options.keys():
+    if artifact.options.get("nms") and NMS - artifact.options.keys():
         raise ValueError(f"options.nms is true, which needs {', '.join(sorted(NMS))}")
 
 

@@ -69,7 +69,7 @@ class Ending:
             module = importlib.import_module(f"zoo.verify.reports.as_{form}")
             getattr(module, f"write_{form}")(path, reports)
         failed = 0 if all(report.passed for report in reports) else 1
-        return next((report.exit_code for report in reports if report.exit_code), failed)
+        return next((report.exit_code for report in reports if report.exit_code and not report.passed), failed)
 
 
 def ending_options(command: Command) -> Command:

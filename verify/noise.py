@@ -89,12 +89,15 @@ def judge_difference(difference: Difference, floor: Bounds, margin: float) -> Ju
     times = times_floor(difference, floor)
     if times is None or not times <= margin:  # NaN is no margin that anything is within
         size = "above a floor of 0" if times is None else f"{times:.3g} times the noise floor, {margin:g} allowed"
-        where = ", ".join(map(str, difference.index))
-        return Judgement(
-            FAIL,
-            f"{size}; worst at [{where}]: expected {difference.expected:.9g}, found {difference.found:.9g}",
-        )
+        return Judgement(FAIL, size + _worst(difference))
     return Judgement(PASS)
+
+
+def _worst(difference: Difference) -> str:
+    if difference.expected is None or difference.found is None:  # as a saved result may have it
+        return ""
+    where = ", ".join(map(str, difference.index))
+    return f"; worst at [{where}]: expected {difference.expected:.9g}, found {difference.found:.9g}"
 
 
 def judge_truth(truths: Sequence[Array], tolerance: Bounds) -> Judgement:

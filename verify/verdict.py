@@ -15,6 +15,10 @@ class Judgement:
     verdict: str
     reason: str = ""
 
+    def __post_init__(self) -> None:
+        if self.verdict not in (PASS, FAIL, INCONCLUSIVE):
+            raise ValueError(f"{self.verdict!r} is no verdict")
+
 
 def worst(judgements: Iterable[Judgement]) -> Judgement:
     """The first failure, else the first inconclusive one, else a pass; inconclusive for none at all."""

@@ -198,6 +198,15 @@ def test_no_report_is_no_pass(tmp_path: Path) -> None:
     assert not again.exists()
 
 
+def test_the_exit_code_is_that_of_the_verdict(files: list[str], tmp_path: Path) -> None:
+    saved = tmp_path / "r.json"
+    run(verify.command, *files, "--json", str(saved))
+    content = json.loads(saved.read_bytes())
+    content["reports"][0]["exit_code"] = MissingBackend.exit_code
+    saved.write_text(json.dumps(content))
+    assert run(judge.command, str(saved))[0] == 0
+
+
 @pytest.mark.parametrize("form", ["json", "junit", "markdown", "html"])
 def test_a_report_without_a_name(form: str, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"--{form} expects the name of a file"):

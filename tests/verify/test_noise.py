@@ -7,7 +7,7 @@ import pytest
 
 from zoo.verify.noise import STORED, Bounds, judge_difference, judge_truth, noise_floor, times_floor
 from zoo.verify.runtimes.protocol import Array
-from zoo.verify.tensors import compare
+from zoo.verify.tensors import Difference, compare
 from zoo.verify.verdict import FAIL, INCONCLUSIVE, PASS, Judgement, overall, worst
 
 FLOOR = Bounds(max=1e-5, p999=1e-5, rms=1e-6)
@@ -76,6 +76,12 @@ def test_what_cannot_be_compared(found: list[float], expected: list[float], verd
     judgement = judge_difference(compare(np.array(found), np.array(expected)), FLOOR, 10)
     assert judgement.verdict == verdict
     assert judgement.reason
+
+
+def test_a_failure_without_an_element_to_show() -> None:
+    assert judge_difference(Difference(3, max=1.0), FLOOR, 10) == Judgement(
+        FAIL, "1e+05 times the noise floor, 10 allowed"
+    )
 
 
 def test_a_floor_of_zero_allows_nothing() -> None:

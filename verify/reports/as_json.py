@@ -6,16 +6,15 @@ import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from zoo.base.errors import UsageError
+from zoo.base.errors import UsageError, ZooError
 from zoo.base.files import named_file
+from zoo.base.plain import checked, parse
 from zoo.verify.result import SCHEMA, Report
 
 KIND = "zoo verify"
 SCHEMA_FILE = Path(__file__).with_name("report.schema.json")
-T = TypeVar("T")
+EXIT_CODES = {0, *(kind.exit_code for kind in ZooError.__subclasses__())}
 
 
 def to_json(reports: Sequence[Report]) -> str:
@@ -33,28 +32,31 @@ def write_json(path: Path, reports: Sequence[Report]) -> None:
 def read_json(path: Path) -> list[Report]:
     """Read saved reports. Raises UsageError where the file is not one, or is of another schema."""
     try:
-        content = json.loads(path.read_bytes())
-        if content["kind"] != KIND or content["schema"] != SCHEMA:
+        content = parse(path.read_bytes())
+        if content["kind"] != KIND or checked(int, content["schema"], "schema") != SCHEMA:
             raise ValueError(f"kind {content['kind']!r}, schema {content['schema']!r}")
-        return [_build(Report, report) for report in content["reports"]]
+        reports = checked(tuple[Report, ...], content["reports"], "reports", complete=True)
+        for report in reports:
+            _check(report)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UsageError(
             f"{path}: not a saved result of schema {SCHEMA}: {error}", hint="save one with: zoo verify NAME --json FILE"
         ) from error
+    return list(reports)
 
 
-def _build(kind: type[T], content: dict[str, Any]) -> T:
-    """A dataclass from its `asdict`. A missing or unknown key is an error."""
-    hints = get_type_hints(kind)
-    if not isinstance(content, dict) or set(content) != set(hints):
-        raise ValueError(f"{kind.__name__} has the keys {sorted(content)}")
-    return kind(**{name: _value(hint, content[name]) for name, hint in hints.items()})
-
-
-def _value(hint: Any, content: Any) -> Any:
-    """A field's value by its annotation: X | None, tuple[X, ...], a dataclass, or plain JSON."""
-    if isinstance(hint, UnionType):
-        return None if content is None else _value(next(a for a in get_args(hint) if a is not NoneType), content)
-    if get_origin(hint) is tuple:
-        return tuple(_value(get_args(hint)[0], entry) for entry in content)
-    return _build(hint, content) if dataclasses.is_dataclass(hint) and isinstance(hint, type) else content
+def _check(report: Report) -> None:
+    """What the types of the fields do not say, and what reads a result relies on."""
+    speed = report.speed
+    histograms = [output.errors for output in report.outputs] + [speed.latency if speed else None]
+    wrong = {
+        "its exit code is none of zoo's": report.exit_code not in EXIT_CODES,
+        "an output has no measurements": not all(output.measurements for output in report.outputs),
+        "a time is not above 0": speed is not None and min(dataclasses.astuple(speed.median)) <= 0,
+        "a histogram has not one edge more than counts": any(
+            len(one.edges) != len(one.counts) + 1 for one in histograms if one
+        ),
+    }
+    for problem, found in wrong.items():
+        if found:
+            raise ValueError(f"{report.name}: {problem}")
