@@ -49,7 +49,6 @@ class Convolutional(Layer):
     activation: str
     share: int | None
     xnor: bool
-    bin_output: bool
     antialiasing: int
     flipped: bool
 
@@ -150,9 +149,8 @@ class Shortcut(Layer):
 
 @dataclass(frozen=True)
 class Scale(Layer):
-    """scale_channels: `sources[1]` times the previous layer, which is 1×1×c; with `scale_wh` it is h×w×1."""
+    """scale_channels: `sources[1]` times the previous layer, which is 1×1×c, or with the key `scale_wh` h×w×1."""
 
-    scale_wh: bool
     activation: str
 
 

@@ -116,7 +116,7 @@ def _scale(place: Place) -> Layer:
     expected = (1, *target[1:]) if place["scale_wh"] else (target[0], 1, 1)
     if (c, h, w) != expected or place.layers[sources[1]].flat:
         raise place.error(f"from: expected the layer before to give {expected} for {target}, found {(c, h, w)}", "from")
-    return place.make(Scale, target, sources=sources, scale_wh=bool(place["scale_wh"]), activation=place["activation"])
+    return place.make(Scale, target, sources=sources, activation=place["activation"])
 
 
 def _sam(place: Place) -> Layer:

@@ -102,7 +102,6 @@ def _convolutional(place: Place) -> Layer:
         activation=place["activation"],
         share=share.index if share else None,
         xnor=xnor,
-        bin_output=bool(alexey and place["bin_output"]),
         antialiasing=antialiasing,
         flipped=bool(share.flipped if share else place["flipped"]),
     )

@@ -5,14 +5,12 @@ AlexeyAB/darknet divides by √(variance + 1e-5), pjreddie/darknet by √varianc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from zoo.convert.from_darknet.context import Array, Context, Factors
 from zoo.convert.onnx_graph.build import plain_chunks, scaled_chunks
-
-Chunks = Callable[[], Iterator[Array]]
 
 
 def deviation(context: Context, variance: Array) -> Factors:
