@@ -160,7 +160,8 @@ class _Telling:
         if kind is None and not self._quiet and self._frames:
             same = f", {self._different} seen differently" if len(self._artifacts) > 1 else ""
             took = time.perf_counter() - self._start
-            click.echo(f"{self._frames} frames in {took:.1f} s, {self._frames / took:.1f} a second{same}", err=True)
+            frames = "1 frame" if self._frames == 1 else f"{self._frames} frames"
+            click.echo(f"{frames} in {took:.1f} s, {self._frames / took:.1f} a second{same}", err=True)
 
     def _tell(self, sight: Sight) -> bool:
         self._frames += 1

@@ -6,6 +6,7 @@ half-pixel rule of OpenCV, Pillow or TensorFlow. Pictures are [C, H, W], RGB, by
 
 from __future__ import annotations
 
+import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,9 +88,14 @@ def load_pixels(file: Path | BinaryIO, name: str = "") -> Pixels:
                 )
             return np.asarray(_eight_bits(picture).convert("RGB"))
     except UnidentifiedImageError as error:
-        raise UsageError(f"{name}: expected a picture (JPEG, PNG, …), found something else") from error
+        found = "something else" if _has_content(file) else "an empty file"
+        raise UsageError(f"{name}: expected a picture (JPEG, PNG, …), found {found}") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UsageError(f"cannot read the picture {file if isinstance(file, Path) else name}: {error}") from error
+
+
+def _has_content(file: Path | BinaryIO) -> bool:
+    return bool(file.stat().st_size if isinstance(file, Path) else file.seek(0, os.SEEK_END))
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:

@@ -124,7 +124,7 @@ def png_of(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "expected a picture"),
+        (b"", "expected a picture.*, found an empty file"),
         (b"<!DOCTYPE html>", "expected a picture"),
         (POSTSCRIPT, "expected a picture"),
         (png_of(20_000, 20_000), "pixels"),
