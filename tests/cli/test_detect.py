@@ -106,7 +106,7 @@ def test_several_formats_are_side_by_side(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert run(monkeypatch, MODEL, SAMPLE, "--format", "onnx,torch", "--save-json", "--out", "seen") == 0
-    assert "1 frames" in (err := capsys.readouterr().err)
+    assert "1 frame in" in (err := capsys.readouterr().err)
     assert "0 seen differently" in err
     assert left(tmp_path / "seen") == ["detections.onnx.json", "detections.torch.json", f"{SAMPLE.stem}.png"]
     assert size_of(Path(f"seen/{SAMPLE.stem}.png"))[0] > size_of(SAMPLE)[0]
