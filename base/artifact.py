@@ -28,6 +28,7 @@ OPTIONS: dict[str, Any] = {
     "max_detections": int,
 }
 NMS = {"iou_threshold", "score_threshold", "max_detections"}
+SIZES, DIGITS = {"height", "width", "min_dimension", "max_dimension"}, 6  # of a resizer; as pipeline.config has them
 VERDICT: dict[str, Any] = {**dict.fromkeys(("device", "runtime", "verdict", "reason"), str), "files": dict[str, str]}
 
 
@@ -162,6 +163,12 @@ def _check(artifact: Artifact) -> None:
     for name, types, told in tables:
         for key in types.keys() & told.keys():
             checked(types[key], told[key], f"{name}.{key}")
+    if artifact.detector.get("first_class", 0) not in (0, 1):
+        raise ValueError(f"detector.first_class: expected 0 or 1, found {artifact.detector['first_class']}")
+    resizer = artifact.detector.get("resizer", {})
+    for key in SIZES & resizer.keys():
+        if not (text := str(resizer[key])).isdecimal() or len(text) > DIGITS:
+            raise ValueError(f"detector.resizer.{key}: expected a size in pixels, found {resizer[key]!r}")
     if artifact.options.get("nms") and NMS - artifact.options.keys():
         raise ValueError(f"options.nms is true, which needs {', '.join(sorted(NMS))}")
 
